@@ -1,0 +1,34 @@
+// Installs the npm packages if they are missing or stale, and compiles to dist/.
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(fileURLToPath(import.meta.url), "..", "..");
+
+function run(command, args, what) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (result.status !== 0) {
+    const cause = result.error ? `: ${result.error.message}` : ` (status ${result.status})`;
+    throw new Error(`${what} failed${cause}`);
+  }
+}
+
+function packagesAreCurrent() {
+  const marker = join(root, "node_modules", ".package-lock.json");
+  return existsSync(marker)
+    && statSync(marker).mtimeMs >= statSync(join(root, "package-lock.json")).mtimeMs;
+}
+
+/** Installs what package-lock.json names; `say` is told before anything slow starts. */
+export function installPackages(say) {
+  if (!packagesAreCurrent()) {
+    say("installing npm packages");
+    run("npm", ["ci", "--no-audit", "--no-fund"], "npm ci");
+  }
+}
+
+export function compile(say) {
+  say("compiling");
+  run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], "tsc");
+}
