@@ -1,0 +1,82 @@
+/**
+ * What runs vCPUs: one interface for the software vCPU, Linux /dev/kvm and FreeBSD /dev/vmm.
+ * An access that leaves the vCPU is served by a plain call into `VcpuBus`, in the thread that
+ * runs the vCPU; `run` returns only when the run loop has something to decide.
+ */
+import type { Log } from "../base/log.ts";
+import type { Clock } from "../fabric/clock.ts";
+import type { InterruptRouter } from "../fabric/interrupt.ts";
+import type { GuestMemory } from "../fabric/memory.ts";
+
+/** Where port and memory accesses of a vCPU go; sizes are 1, 2 or 4 bytes. */
+export interface VcpuBus {
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
+  mmioRead(address: number, size: number): number;
+  mmioWrite(address: number, size: number, value: number): void;
+}
+
+/** Why `run` came back. */
+export type RunResult =
+  /** The time slice is over, or `kick` was called. */
+  | { readonly reason: "yield" }
+  /** HLT: nothing to do until an interrupt; `interruptible` is false when IF is clear. */
+  | { readonly reason: "halt"; readonly interruptible: boolean }
+  | { readonly reason: "tripleFault" }
+  /** The back end cannot go on; `report` says why, for a person. */
+  | { readonly reason: "failed"; readonly report: string };
+
+/** A segment register with its hidden part; `attributes` as in VMCS access rights. */
+export interface Segment {
+  readonly selector: number;
+  readonly base: bigint;
+  readonly limit: number;
+  readonly attributes: number;
+}
+
+/** Names of the registers that can be read and written; 64-bit values. */
+export type RegisterName =
+  | "rax" | "rcx" | "rdx" | "rbx" | "rsp" | "rbp" | "rsi" | "rdi"
+  | "r8" | "r9" | "r10" | "r11" | "r12" | "r13" | "r14" | "r15"
+  | "rip" | "rflags" | "cr0" | "cr2" | "cr3" | "cr4" | "efer";
+
+export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
+
+export interface Vcpu {
+  /** Runs until there is something to decide; at most `budget` instructions, roughly. */
+  run(budget: number): RunResult;
+  /** Makes a running or the next `run` return soon; safe from other threads. */
+  kick(): void;
+  register(name: RegisterName): bigint;
+  setRegister(name: RegisterName, value: bigint): void;
+  segment(name: SegmentName): Segment;
+  setSegment(name: SegmentName, segment: Segment): void;
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void;
+  /** The state after power-on or INIT (Intel SDM 3A §9.1.1). */
+  reset(): void;
+}
+
+export interface VmOptions {
+  readonly memoryBytes: number;
+  readonly cpus: number;
+  readonly bus: VcpuBus;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A virtual machine: RAM, vCPUs, and the interrupt controllers that belong to them. */
+export interface Vm {
+  readonly memory: GuestMemory;
+  readonly vcpus: readonly Vcpu[];
+  readonly interrupts: InterruptRouter;
+  reset(): void;
+  destroy(): void;
+}
+
+export type Probe = { readonly usable: true } | { readonly usable: false; readonly reason: string };
+
+export interface Hypervisor {
+  readonly name: string;
+  probe(): Probe;
+  createVm(options: VmOptions): Vm;
+}
