@@ -8,6 +8,8 @@ export interface Problem {
   readonly value?: string;
   /** What is wrong and what is allowed. */
   readonly message: string;
+  /** Exit status where bhyve's is not 4. */
+  readonly status?: number;
 }
 
 /** bhyve's statuses for a configuration that cannot run (sysexits.h names, bhyve(8)). */
