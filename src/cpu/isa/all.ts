@@ -1,0 +1,7 @@
+/** Loads every part of the instruction set into the tables. */
+import "./arithmetic.ts";
+import "./moves.ts";
+import "./control.ts";
+import "./bits.ts";
+import "./strings.ts";
+import "./system.ts";

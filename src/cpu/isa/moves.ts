@@ -1,0 +1,239 @@
+/** Data movement (Intel SDM volume 2): MOV family, stack, exchange, conditional moves. */
+import { rax, rbp, rbx, rcx, rdx, rsp, type Condition } from "./builder.ts";
+import { define, defineHelpers, row } from "./table.ts";
+
+define("mov", (x, dst, src) => x.write(dst, x.read(src)));
+row("mov", "Eb,Gb", "88");
+row("mov", "Ev,Gv", "89");
+row("mov", "Gb,Eb", "8A");
+row("mov", "Gv,Ev", "8B");
+row("mov", "Zb,Ib", "B0");
+row("mov", "Zv,Iv", "B8");
+row("mov", "Eb,Ib", "C6 /0");
+row("mov", "Ev,Iz", "C7 /0");
+row("mov", "AL,Ob", "A0");
+row("mov", "rAX,Ov", "A1");
+row("mov", "Ob,AL", "A2");
+row("mov", "Ov,rAX", "A3");
+
+define("movzx", (x, dst, src) => x.write(dst, x.zeroExtend(x.read(src), dst.width)));
+define("movsx", (x, dst, src) => x.write(dst, x.signExtend(x.read(src), dst.width)));
+row("movzx", "Gv,Eb", "0F B6");
+row("movzx", "Gv,Ew", "0F B7");
+row("movsx", "Gv,Eb", "0F BE");
+row("movsx", "Gv,Ew", "0F BF");
+row("movsx", "Gv,Ez", "63", { modes: "long" }); // MOVSXD
+
+define("lea", (x, dst, src) => x.write(dst, x.resize(x.address(src), dst.width)));
+row("lea", "Gv,M", "8D");
+
+define("xchg", (x, dst, src) => {
+  const a = x.bind(x.read(dst)), b = x.bind(x.read(src));
+  x.write(dst, b);
+  x.write(src, a);
+});
+row("xchg", "Eb,Gb", "86", { lock: true });
+row("xchg", "Ev,Gv", "87", { lock: true });
+row("xchg", "Zv,rAX", "90"); // 90 itself is NOP: the decoder sees to that.
+define("nop", () => {});
+row("nop", "", "90");
+row("nop", "Ev", "0F 1F /r");
+row("nop", "Ev", "0F 0D /r"); // PREFETCHW and relatives.
+row("nop", "Ev", "0F 18 /r"); // PREFETCHh
+for (const opcode of ["19", "1A", "1B", "1C", "1D", "1E"]) {
+  row("nop", "Ev", `0F ${opcode} /r`); // Reserved hint space, ENDBR64 among it.
+}
+
+define("xadd", (x, dst, src) => {
+  const a = x.bind(x.read(dst)), b = x.read(src);
+  const sum = x.bind(x.add(a, b));
+  x.carries(x.or(x.and(a, b), x.and(x.or(a, b), x.not(sum))));
+  x.setResultFlags(sum);
+  // With the same register twice the sum wins, so it is written last.
+  if (dst.kind === "memory") {
+    x.write(dst, sum);
+    x.write(src, a);
+  } else {
+    x.write(src, a);
+    x.write(dst, sum);
+  }
+});
+row("xadd", "Eb,Gb", "0F C0", { lock: true });
+row("xadd", "Ev,Gv", "0F C1", { lock: true });
+
+define("cmpxchg", (x, dst, src) => {
+  const old = x.bind(x.read(dst));
+  const accumulator = x.bind(x.register(rax, old.width));
+  const difference = x.sub(accumulator, old);
+  const notA = x.not(accumulator);
+  x.carries(x.or(x.and(notA, old), x.and(x.or(notA, old), difference)));
+  x.setResultFlags(difference);
+  const same = x.bind(x.equal(accumulator, old));
+  const replacement = x.read(src);
+  if (dst.kind === "memory") {
+    x.write(dst, x.select(same, replacement, old)); // Hardware writes in either case.
+    x.when(same, () => {}, () => x.setRegister(rax, old));
+  } else {
+    x.when(same, () => x.write(dst, replacement), () => x.setRegister(rax, old));
+  }
+});
+row("cmpxchg", "Eb,Gb", "0F B0", { lock: true });
+row("cmpxchg", "Ev,Gv", "0F B1", { lock: true });
+
+define("cmpxchg8b", (x, dst) => {
+  const old = x.bind(x.read(dst));
+  const pair = (high: 2 | 1, low: 0 | 3) => x.or(
+    x.shl(x.zeroExtend(x.register(high, 32), 64), x.constant(32, 32)),
+    x.zeroExtend(x.register(low, 32), 64));
+  const same = x.bind(x.equal(old, pair(rdx, rax)));
+  x.set("zf", same);
+  x.write(dst, x.select(same, pair(rcx, rbx), old));
+  x.when(same, () => {}, () => {
+    x.setRegister(rax, x.truncate(old, 32));
+    x.setRegister(rdx, x.truncate(x.shr(old, x.constant(32, 32)), 32));
+  });
+}, { cold: true });
+defineHelpers("cmpxchg16b");
+row("cmpxchg8b", "Mq", "0F C7 /1 W0", { lock: true });
+row("cmpxchg16b", "Mo", "0F C7 /1 W1", { lock: true, modes: "long" });
+
+define("bswap", (x, dst) => {
+  const value = x.read(dst);
+  if (value.width === 16) {
+    x.write(dst, x.constant(16, 0)); // Undefined by the manual; processors clear it.
+    return;
+  }
+  const swap32 = (word: typeof value) => {
+    const mask = x.constant(32, 0x00ff00ff);
+    const right = x.and(x.rotateLeft(word, x.constant(32, 8)), mask);
+    const left = x.and(x.rotateLeft(word, x.constant(32, 24)), x.not(mask));
+    return x.or(right, left);
+  };
+  if (value.width === 32) {
+    x.write(dst, swap32(x.bind(value)));
+    return;
+  }
+  const half = x.constant(32, 32);
+  const low = swap32(x.bind(x.truncate(value, 32)));
+  const high = swap32(x.bind(x.truncate(x.shr(value, half), 32)));
+  x.write(dst, x.or(x.shl(x.zeroExtend(low, 64), half), x.zeroExtend(high, 64)));
+});
+row("bswap", "Zv", "0F C8");
+
+defineHelpers("xlat");
+row("xlat", "", "D7");
+
+const conditions: readonly Condition[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+conditions.forEach(defineConditional);
+
+function defineConditional(condition: Condition): void {
+  const hex = condition.toString(16).toUpperCase();
+  define(`cmov${hex}`, (x, dst, src) => {
+    // The source is read, and may fault, whatever the condition says.
+    const value = x.read(src);
+    x.write(dst, x.select(x.condition(condition), value, x.read(dst)));
+  });
+  row(`cmov${hex}`, "Gv,Ev", `0F 4${hex}`);
+  define(`set${hex}`, (x, dst) => x.write(dst, x.zeroExtend(x.condition(condition), 8)));
+  row(`set${hex}`, "Eb", `0F 9${hex}`);
+  define(`j${hex}`, (x, target) => {
+    x.when(x.condition(condition), () => x.jumpRelative(target));
+  }, { modal: true });
+  row(`j${hex}`, "Jb", `7${hex}`, { size64: "forced" });
+  row(`j${hex}`, "Jz", `0F 8${hex}`, { size64: "forced" });
+}
+
+// The stack.
+
+define("push", (x, src) => {
+  const value = x.read(src);
+  x.push(src.kind === "immediate" ? value : x.bind(value));
+}, { modal: true });
+row("push", "Zv", "50", { size64: "default" });
+row("push", "Ev", "FF /6", { size64: "default" });
+row("push", "Iz", "68", { size64: "default" });
+row("push", "Ibs", "6A", { size64: "default" });
+
+define("pop", (x, dst) => {
+  const bytes = dst.width / 8;
+  const value = x.bind(x.top(dst.width));
+  if (dst.kind === "memory") {
+    // An operand that names rSP sees it already moved; a faulting write must undo that.
+    x.release(bytes);
+    x.undoStackOnFault(bytes, () => x.write(dst, value));
+  } else {
+    x.release(bytes);
+    x.write(dst, value);
+  }
+}, { modal: true });
+row("pop", "Zv", "58", { size64: "default" });
+row("pop", "Ev", "8F /0", { size64: "default" });
+
+define("pusha", (x) => {
+  const width = x.operandWidth;
+  const order = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  x.pushMany(order.map((number) => x.register(number, width)));
+}, { modal: true, cold: true });
+define("popa", (x) => {
+  const width = x.operandWidth;
+  const bytes = width / 8;
+  const order = [7, 6, 5, 4, 3, 2, 1, 0] as const;
+  const values = order.map((_, index) => x.bind(x.top(width, index * bytes)));
+  x.release(8 * bytes);
+  for (const [index, number] of order.entries()) {
+    const value = values[index];
+    if (number !== rsp && value !== undefined) {
+      x.setRegister(number, value);
+    }
+  }
+}, { modal: true, cold: true });
+row("pusha", "", "60", { modes: "legacy" });
+row("popa", "", "61", { modes: "legacy" });
+
+define("leave", (x) => {
+  const width = x.operandWidth;
+  const value = x.bind(x.topAt(x.register(rbp, x.stackWidth()), width));
+  x.setRegister(rsp, x.register(rbp, x.stackWidth()));
+  x.release(width / 8);
+  x.setRegister(rbp, value);
+}, { modal: true });
+row("leave", "", "C9", { size64: "default" });
+defineHelpers("enter");
+row("enter", "Iw,Ib", "C8", { size64: "default" });
+
+// Segment registers and far pointers belong to the system room.
+defineHelpers("mov.from.segment", "mov.to.segment", "push.segment", "pop.segment", "load.far");
+row("mov.from.segment", "Ev,Sw", "8C /r");
+row("mov.to.segment", "Sw,Ew", "8E /r");
+for (const [opcode, modes] of [["06", 1], ["0E", 1], ["16", 1], ["1E", 1]] as const) {
+  row("push.segment", "", opcode, modes === 1 ? { modes: "legacy" } : {});
+}
+for (const opcode of ["07", "17", "1F"]) {
+  row("pop.segment", "", opcode, { modes: "legacy" });
+}
+for (const opcode of ["A0", "A8"]) {
+  row("push.segment", "", `0F ${opcode}`, { size64: "default" });
+}
+for (const opcode of ["A1", "A9"]) {
+  row("pop.segment", "", `0F ${opcode}`, { size64: "default" });
+}
+row("load.far", "Gv,M", "C4 mem", { modes: "legacy" });
+row("load.far", "Gv,M", "C5 mem", { modes: "legacy" });
+for (const opcode of ["B2", "B4", "B5"]) {
+  row("load.far", "Gv,M", `0F ${opcode} mem`);
+}
+
+define("movnti", (x, dst, src) => x.write(dst, x.read(src)));
+row("movnti", "My,Gy", "np 0F C3");
+define("movbe", (x, dst, src) => {
+  const value = x.read(src);
+  const bytes = value.width / 8;
+  let swapped = x.constant(value.width, 0);
+  for (let index = 0; index < bytes; index += 1) {
+    const byte = x.and(x.shr(value, x.constant(32, index * 8)), x.constant(value.width, 0xff));
+    swapped = x.or(swapped, x.shl(byte, x.constant(32, (bytes - 1 - index) * 8)));
+  }
+  x.write(dst, swapped);
+}, { cold: true });
+row("movbe", "Gv,Mv", "0F 38 F0", { feature: "movbe" });
+row("movbe", "Mv,Gv", "0F 38 F1", { feature: "movbe" });

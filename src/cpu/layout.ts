@@ -1,0 +1,155 @@
+/**
+ * Where the vCPU's state lies in the shared memory: below guest RAM, at fixed addresses, so that
+ * generated code reaches every field with a constant. The Chapter numbers are those of the Intel
+ * SDM, volume 3A.
+ */
+
+/** General registers: 16 of 8 bytes, then slots that micro-ops may name as registers too. */
+export const registers = 0x1000;
+/** Always zero: stands for an absent base or index. */
+export const zeroSlot = 16 * 8;
+/** Linear address computed by a preceding `ea` micro-op. */
+export const addressSlot = 17 * 8;
+/** RIP that the first byte of the current code page has, for RIP-relative operands. */
+export const pageRipSlot = 18 * 8;
+
+export const state = {
+  rip: 0x10a0,
+  /** Flags without kinds: the last result sign-extended; carry vector with CF in bit 63 and
+   * CF^OF in bit 62; AF in bit 3, parity correction in bits 15:8, sign correction in bit 31. */
+  flagResult: 0x10a8,
+  flagCarry: 0x10b0,
+  flagAux: 0x10b8,
+  /** RFLAGS without CF PF AF ZF SF OF, and without the fixed bit 1. */
+  systemFlags: 0x10bc,
+  xmm: 0x1100,
+  ymmHigh: 0x1200,
+  /** Eight segment registers each: es cs ss ds fs gs ldtr tr. */
+  segmentBase: 0x1300,
+  segmentSelector: 0x1340,
+  segmentLimit: 0x1360,
+  segmentAttributes: 0x1380,
+  gdtrBase: 0x13a0,
+  idtrBase: 0x13a8,
+  gdtrLimit: 0x13b0,
+  idtrLimit: 0x13b4,
+  cr0: 0x13c0,
+  cr2: 0x13c8,
+  cr3: 0x13d0,
+  cr4: 0x13d8,
+  efer: 0x13e0,
+  mxcsr: 0x1400,
+  /** Address of the soft TLB set for the present privilege. */
+  tlb: 0x1404,
+  cpl: 0x1408,
+  /** Time slice: 16 for each micro-op; run() returns at a taken branch once it is spent. */
+  budget: 0x140c,
+  /** Non-zero when an interrupt may be deliverable; STI and POPF look at it. */
+  attention: 0x1410,
+  /** The fault that a slow path met. */
+  faultVector: 0x1418,
+  faultError: 0x141c,
+  faultAddress: 0x1420,
+  /** Bits 51:12 of the physical addresses allowed in page tables; above is reserved. */
+  nxReserved: 0x1428,
+  /** Address of the instruction TLB for the present privilege. */
+  itlb: 0x1430,
+  /** Counters for `vmm.soft.stats`. */
+  tlbMisses: 0x1438,
+  /** Memory-type regions: count, then entries of 32 bytes. */
+  regionCount: 0x1440,
+  /** Physical regions that are memory: start, end (i64), delta to the host address, flags. */
+  regions: 0x1448,
+  /** Accesses that cross a page or reach a device go through here. */
+  scratch: 0x1500,
+  pendingAddress: 0x1540,
+  pendingSize: 0x1548,
+  pendingKind: 0x154c,
+  pendingHost0: 0x1550,
+  pendingHost1: 0x1554,
+  pendingGpa: 0x1558,
+  pat: 0x1560,
+  pkru: 0x1568,
+  x87: 0x1600,
+} as const;
+
+export const regionFlags = { readOnly: 1 } as const;
+export const regionsMax = 5;
+
+/** Soft TLB: a set has a read and a write array of 1,024 entries {i64 page, i32 delta, pad}. */
+export const tlbEntries = 1024;
+export const tlbArrayBytes = tlbEntries * 16;
+export const tlbSetBytes = 2 * tlbArrayBytes;
+export const tlbBase = 0x1_0000;
+/** Which translations a privilege sees: supervisor, user, supervisor with EFLAGS.AC (SMAP §4.6). */
+export const tlbSets = { supervisor: 0, user: 1, supervisorAc: 2 } as const;
+export const tlbSetCount = 3;
+/** Instruction TLB: entries {i64 page, i32 code page index table, pad}; one set a privilege. */
+export const itlbEntries = 512;
+export const itlbBytes = itlbEntries * 16;
+export const itlbBase = tlbBase + tlbSetCount * tlbSetBytes;
+/** After the fixed tables: page flags and line maps, by RAM page; then code; then RAM. */
+export const variableBase = 0x4_0000;
+
+/** A TLB entry that matches no page: no linear page address has low bits set. */
+export const emptyTag = 0xff;
+
+export const segmentIndex = {
+  es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6, tr: 7,
+} as const;
+export type SegmentRegister = keyof typeof segmentIndex;
+
+/** Bits of segment attributes (VMCS access-rights format, SDM 3C §24.4.1). */
+export const attribute = {
+  typeMask: 0xf, system: 0x10, dplShift: 5, present: 0x80, long: 0x2000, big: 0x4000,
+  granularity: 0x8000, unusable: 0x1_0000,
+} as const;
+
+/** RFLAGS bits (SDM 1 §3.4.3). */
+export const eflags = {
+  cf: 1, fixed: 2, pf: 4, af: 0x10, zf: 0x40, sf: 0x80, tf: 0x100, if: 0x200, df: 0x400,
+  of: 0x800, iopl: 0x3000, nt: 0x4000, rf: 0x1_0000, vm: 0x2_0000, ac: 0x4_0000,
+  vif: 0x8_0000, vip: 0x10_0000, id: 0x20_0000,
+} as const;
+export const arithmeticFlags = 0x8d5;
+
+/** Exception vectors (SDM 3A §6.3.1). */
+export const vector = {
+  de: 0, db: 1, nmi: 2, bp: 3, of: 4, br: 5, ud: 6, nm: 7, df: 8, ts: 10, np: 11, ss: 12, gp: 13,
+  pf: 14, mf: 16, ac: 17, mc: 18, xm: 19,
+} as const;
+
+/** A micro-op: 16 bytes. */
+export const microOp = {
+  bytes: 16,
+  /** u16: the case of the interpreter. */
+  operation: 0,
+  /** u16: offset of the instruction in its page (bits 11:0) and its length (bits 15:12). */
+  place: 2,
+  /** u8 each: byte offsets from `registers` (or from xmm, mmx). */
+  first: 4,
+  base: 5,
+  index: 6,
+  scale: 7,
+  /** i32 */
+  displacement: 8,
+  immediate: 12,
+} as const;
+
+/** Why `run` returned. */
+export const exitReason = {
+  /** The code at state.rip is not decoded, or not in the instruction TLB. */
+  lookup: 0,
+  budget: 1,
+  /** state.fault* holds an exception of the instruction at state.rip. */
+  fault: 2,
+  /** A helper changed the mode, privilege or translation; go on at state.rip. */
+  resync: 3,
+  halt: 4,
+  /** Like resync, and interrupts wait for one more instruction (STI, MOV SS). */
+  shadow: 5,
+  shutdown: 6,
+} as const;
+
+/** What a helper tells the generated code. */
+export const helperStatus = { next: -1, retry: -2 } as const;
