@@ -143,6 +143,13 @@ export class FloatEnvironment {
   #overflow(format: Format, leading: number, rounded: bigint, inexact: boolean): void {
     this.flags |= exception.overflow;
     if ((this.masks & exception.overflow) === 0) {
+      if (leading - this.exponentWrap > format.bias) {
+        // Only FSCALE gets here.
+        this.setInfinity(format, this.sign);
+        this.roundedUp = true;
+        this.flags |= exception.precision;
+        return;
+      }
       if (inexact) {
         this.flags |= exception.precision;
       }
@@ -165,6 +172,12 @@ export class FloatEnvironment {
     leading: number, rounded: bigint, inexact: boolean,
   ): void {
     if ((this.masks & exception.underflow) === 0) {
+      if (leading + this.exponentWrap < 1 - format.bias && this.exponentWrap !== 0) {
+        this.setZero(this.sign);
+        this.roundedUp = false;
+        this.flags |= exception.underflow | exception.precision;
+        return;
+      }
       this.flags |= exception.underflow | (inexact ? exception.precision : 0);
       this.#finish(format, leading + this.exponentWrap, rounded);
       return;

@@ -1,0 +1,3 @@
+/** Placeholder. */
+import type { Unit } from "./unit.ts";
+export const transcendentals: Readonly<Record<number, (unit: Unit) => void>> = {};
