@@ -108,6 +108,11 @@ export function registerMap<D extends Stateful>(options: RegisterMapOptions<D>):
   }
   const empty = options.empty ?? 0xffff_ffff;
   const read = (device: D, offset: number, length: number): number => {
+    // Nearly every access is one whole register; polling loops of drivers live here.
+    const whole = offset < size ? readers[bankOf(device) * size + offset] : undefined;
+    if (whole?.reader !== undefined && whole.offset === offset && whole.size === length) {
+      return truncate(whole.reader(device), length);
+    }
     let value = 0;
     for (let done = 0; done < length;) {
       const at = offset + done;
@@ -122,6 +127,11 @@ export function registerMap<D extends Stateful>(options: RegisterMapOptions<D>):
     return truncate(value, length);
   };
   const write = (device: D, offset: number, length: number, value: number): void => {
+    const whole = offset < size ? writers[bankOf(device) * size + offset] : undefined;
+    if (whole?.writer !== undefined && whole.offset === offset && whole.size === length) {
+      whole.writer(device, value);
+      return;
+    }
     for (let done = 0; done < length;) {
       const at = offset + done;
       const cell = at < size ? writers[bankOf(device) * size + at] : undefined;
