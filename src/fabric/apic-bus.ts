@@ -16,7 +16,9 @@ export function wideDestination(destination: number): number {
 /** The local APICs as senders see them. Plain numbers, because this runs per interrupt. */
 export interface LocalApics {
   /** `logical` tells the destination mode, `level` the trigger mode. */
-  deliver(destination: number, logical: boolean, mode: number, vector: number, level: boolean): void;
+  deliver(
+    destination: number, logical: boolean, mode: number, vector: number, level: boolean,
+  ): void;
   /** To every local APIC, without the one with index `except` (-1: none is left out). */
   deliverToAll(except: number, mode: number, vector: number, level: boolean): void;
 }

@@ -22,7 +22,8 @@ export class ClaimList {
 
   /** Lets `map` answer for `device` at `base`; `size` when the block is larger than its map. */
   add<D>(
-    space: AddressSpace, at: { readonly name: string; readonly base: number; readonly size?: number },
+    space: AddressSpace,
+    at: { readonly name: string; readonly base: number; readonly size?: number },
     map: RegisterMap<D>, device: D,
   ): void {
     try {

@@ -138,7 +138,8 @@ export function registerMap<D extends Stateful>(options: RegisterMapOptions<D>):
       const skip = cell === undefined ? 0 : at - cell.offset;
       const count = Math.min(length - done, cell === undefined ? 1 : cell.size - skip);
       if (cell?.writer !== undefined) {
-        cell.writer(device, merge(cell, device, skip, count, truncate(value >>> (done * 8), count)));
+        const part = truncate(value >>> (done * 8), count);
+        cell.writer(device, merge(cell, device, skip, count, part));
       }
       done += count;
     }

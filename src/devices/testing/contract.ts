@@ -51,8 +51,8 @@ function plugAt(description: ContractDescription, nowNs: number, seed: number): 
 
 /** Levels of all lines, and the next timer: what a device shows besides its state. */
 function outputs(guest: FakeGuest): string {
-  const high = [...guest.lines].filter(([, line]) => line.level).map(([name]) => name).sort();
-  return [...high.map((name) => `${name} is high`), `next timer ${guest.clock.timers.nextDeadlineNs()}`].join("\n");
+  const high = [...guest.lines].filter(([, line]) => line.level).map(([name]) => `${name} high`);
+  return [...high.sort(), `next timer ${guest.clock.timers.nextDeadlineNs()}`].join("\n");
 }
 
 function same(actual: string, expected: string, what: string): void {
