@@ -125,7 +125,8 @@ function comparisonForms(): void {
 function loadForms(): void {
   const loads = [
     [0xd9, 0, 4, readReal32], [0xdd, 0, 8, readReal64], [0xdf, 0, 2, readInteger[16]],
-    [0xdb, 0, 4, readInteger[32]], [0xdf, 5, 8, readInteger[64]], [0xdf, 4, 10, transfer.readDecimal],
+    [0xdb, 0, 4, readInteger[32]], [0xdf, 5, 8, readInteger[64]],
+    [0xdf, 4, 10, transfer.readDecimal],
   ] as const;
   for (const [opcode, reg, bytes, read] of loads) {
     memoryForm(opcode, reg, "read", bytes, (unit, _index, memory) => {

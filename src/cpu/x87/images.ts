@@ -103,7 +103,10 @@ export function readSave(state: X87State, from: DataView, format: ImageFormat): 
   }
 }
 
-/** The x87 part of FXSAVE; `long` (REX.W) keeps 64-bit pointers instead of selectors. */
+/**
+ * The x87 part of FXSAVE; `long` (REX.W) keeps 64-bit pointers instead of selectors. The pointers
+ * are always saved, as Intel does; AMD saves zeros while no exception is pending.
+ */
 export function writeFxsave(state: X87State, to: DataView, long: boolean): void {
   to.setUint16(0, state.control, true);
   to.setUint16(2, state.status, true);

@@ -23,7 +23,8 @@ export function remainder(unit: Unit, nearest: boolean): void {
   if (!unit.takeNan(a, b)) {
     conditions = reduce(unit, a, b, nearest);
   }
-  const invalid = a.kind >= kind.quiet || b.kind >= kind.quiet || (env.flags & exception.invalid) !== 0;
+  const invalid = a.kind >= kind.quiet || b.kind >= kind.quiet
+    || (env.flags & exception.invalid) !== 0;
   if (unit.commit()) {
     unit.put(0);
     if (!invalid) {

@@ -135,8 +135,9 @@ export class X87 {
     return this.#state.significandOf(index);
   }
 
-  /** EMMS: all registers empty. */
+  /** EMMS: all registers empty, and TOP becomes 0 here too. */
   leaveMmx(): void {
+    this.#state.top = 0;
     this.#state.used = 0;
   }
 }

@@ -125,7 +125,9 @@ function conversionForms(): void {
  */
 function multiplyAddForms(): void {
   const orders = [[0x90, [0, 2, 1]], [0xa0, [1, 0, 2]], [0xb0, [1, 2, 0]]] as const;
-  const kinds = [[9, false, false], [11, false, true], [13, true, false], [15, true, true]] as const;
+  const kinds = [
+    [9, false, false], [11, false, true], [13, true, false], [15, true, true],
+  ] as const;
   for (const [row, [first, second, third]] of orders) {
     for (const [column, product, addend] of kinds) {
       const opcode = row + column;

@@ -100,7 +100,9 @@ function someMemory(random: Random, instruction: Instruction, memory: DataView):
   }
   switch (form?.access === "read" ? form.bytes.wide : 0) {
     case 4:
-      memory.setUint32(0, random() % 4 === 0 ? random() >>> random() % 32 : pattern32(random), true);
+      memory.setUint32(
+        0, random() % 4 === 0 ? random() >>> random() % 32 : pattern32(random), true,
+      );
       break;
     case 8:
       memory.setBigUint64(
@@ -137,10 +139,13 @@ function someNarrowImage(random: Random, memory: DataView): void {
   }
 }
 
-/** Both answers in one comparable text per part. */
+/** The answer of either side. */
 export interface Parts {
-  /** Control, status and tags, then ST(0) to ST(7). */
-  readonly state: string;
+  readonly control: number;
+  readonly status: number;
+  readonly tags: number;
+  /** ST(0) to ST(7). */
+  readonly registers: readonly Pattern80[];
   /** Offsets in their pages of the last instruction and operand, and the opcode between. */
   readonly pointers: readonly number[];
   readonly memory: string;
@@ -151,12 +156,25 @@ function hex(view: DataView, offset: number, length: number): string {
   return Buffer.from(view.buffer, view.byteOffset + offset, length).toString("hex");
 }
 
-function describeImage(image: DataView, offset: number): string {
-  const word = (index: number) => (image.getUint16(offset + 4 * index, true)).toString(16);
-  const registers = Array.from({ length: 8 }, (_, index) =>
-    `${image.getUint16(offset + 36 + 10 * index, true).toString(16)}:`
-    + image.getBigUint64(offset + 28 + 10 * index, true).toString(16));
-  return `${word(0)} ${word(1)} ${word(2)} ${registers.join(" ")}`;
+function partsOf(image: DataView, offset: number): Omit<Parts, "memory" | "rest"> {
+  return {
+    control: image.getUint16(offset, true),
+    status: image.getUint16(offset + 4, true),
+    tags: image.getUint16(offset + 8, true),
+    registers: Array.from({ length: 8 }, (_, index) => ({
+      signExponent: image.getUint16(offset + 36 + 10 * index, true),
+      significand: image.getBigUint64(offset + 28 + 10 * index, true),
+    })),
+    pointers: pointersOf(image, offset),
+  };
+}
+
+export function showParts(parts: Omit<Parts, "memory" | "rest">): string {
+  const numbers = [parts.control, parts.status, parts.tags].map((word) => word.toString(16));
+  const registers = parts.registers.map(({ signExponent, significand }) =>
+    `${signExponent.toString(16)}:${significand.toString(16)}`);
+  const pointers = parts.pointers.map((pointer) => pointer.toString(16));
+  return `${numbers.join(" ")} | ${registers.join(" ")} | ${pointers.join(" ")}`;
 }
 
 /** Without the selectors: a 64-bit kernel loses them whenever it saves the state. */
@@ -171,8 +189,7 @@ function theirParts(batch: NativeBatch, index: number): Parts {
   const flags = view.getUint32(base + at.rflags, true) & flagsCompared;
   const ax = view.getUint32(base + at.rax, true) & 0xffff;
   return {
-    state: describeImage(view, base + at.fsave),
-    pointers: pointersOf(view, base + at.fsave),
+    ...partsOf(view, base + at.fsave),
     memory: hex(view, base + at.memory, memoryBytes),
     rest: `${view.getUint32(base + at.signal, true)} ${flags.toString(16)} ${ax.toString(16)}`,
   };
@@ -232,8 +249,7 @@ function ourParts(
   const result = new DataView(new ArrayBuffer(saveBytes.wide));
   writeSave(state, result, imageFormat);
   return {
-    state: describeImage(result, 0),
-    pointers: pointersOf(result, 0),
+    ...partsOf(result, 0),
     memory: hex(memory, 0, memoryBytes),
     rest: `${signal} ${(flags & flagsCompared).toString(16)} ${ax.toString(16)}`,
   };
@@ -242,8 +258,8 @@ function ourParts(
 export interface Difference {
   readonly name: string;
   readonly before: string;
-  readonly ours: Parts;
-  readonly theirs: Parts;
+  readonly ours: string;
+  readonly theirs: string;
 }
 
 const chunk = 20_000;
@@ -270,9 +286,11 @@ export function differences(
       const ours = ourParts(batch, index, instruction, origin);
       if (found.length < limit && !agree(ours, theirs, instruction)) {
         const base = batch.base(index);
-        const before = `${describeImage(batch.view, base + at.fsave)} m ${
-          hex(batch.view, base + at.memory, 28)}`;
-        found.push({ name: nameOf(instruction), before, ours, theirs });
+        const before = showParts(partsOf(batch.view, base + at.fsave))
+          + ` m ${hex(batch.view, base + at.memory, 28)}`;
+        const show = (parts: Parts) =>
+          `${showParts(parts)} | ${parts.rest} m ${parts.memory.slice(0, 56)}`;
+        found.push({ name: nameOf(instruction), before, ours: show(ours), theirs: show(theirs) });
       }
     });
   }
@@ -295,7 +313,35 @@ function samePointers(ours: readonly number[], theirs: readonly number[]): boole
   return theirs.every((value, index) => value === 0 || value === ours[index]);
 }
 
-export function sameParts(ours: Parts, theirs: Parts): boolean {
-  return ours.state === theirs.state && samePointers(ours.pointers, theirs.pointers)
+function sameElse(ours: Parts, theirs: Parts): boolean {
+  return ours.control === theirs.control && ours.tags === theirs.tags
+    && samePointers(ours.pointers, theirs.pointers)
     && ours.memory === theirs.memory && ours.rest === theirs.rest;
+}
+
+export function sameParts(ours: Parts, theirs: Parts): boolean {
+  return sameElse(ours, theirs) && ours.status === theirs.status
+    && ours.registers.every((value, index) => unitsApart(value, theirs.registers[index]) === 0n);
+}
+
+/** The same but for one unit in the last place of results, and for C1 (rounded up). */
+export function nearlySameParts(ours: Parts, theirs: Parts): boolean {
+  return sameElse(ours, theirs) && ((ours.status ^ theirs.status) & ~0x200) === 0
+    && ours.registers.every((value, index) => unitsApart(value, theirs.registers[index]) <= 1n);
+}
+
+/** How many 80-bit numbers lie between; huge if the signs differ. */
+function unitsApart(a: Pattern80, b: Pattern80 | undefined): bigint {
+  if (b === undefined || (a.signExponent ^ b.signExponent) >> 15 !== 0) {
+    return 1n << 80n;
+  }
+  const place = ({ signExponent, significand }: Pattern80) =>
+    (BigInt(signExponent & 0x7fff) << 63n) + BigInt.asUintN(63, significand);
+  const integerBits = ({ signExponent, significand }: Pattern80) =>
+    significand >> 63n === ((signExponent & 0x7fff) === 0 ? 0n : 1n);
+  if (!integerBits(a) || !integerBits(b)) {
+    return a.signExponent === b.signExponent && a.significand === b.significand ? 0n : 1n << 80n;
+  }
+  const distance = place(a) - place(b);
+  return distance < 0n ? -distance : distance;
 }
