@@ -153,3 +153,29 @@ export const exitReason = {
 
 /** What a helper tells the generated code. */
 export const helperStatus = { next: -1, retry: -2 } as const;
+
+/** How an out-of-line case or a helper ends; larger numbers are exit reasons plus `leave`. */
+export const status = { next: 0, retry: 1, again: 2, fault: 3, leave: 16 } as const;
+
+/** The request word of a slow access: size in bytes, and what the access wants. */
+export const access = { sizeMask: 0xff, write: 0x100, modify: 0x200 } as const;
+
+/** Page-fault error code bits (SDM 3A §4.7), which the walk takes as its request too. */
+export const pageFault = { present: 1, write: 2, user: 4, reserved: 8, fetch: 16 } as const;
+
+/** Any address from here on is memory of the guest; below are our own structures. */
+export const scratchEnd = 0x2000;
+
+export const cr0Bits = {
+  pe: 1, mp: 2, em: 4, ts: 8, et: 0x10, ne: 0x20, wp: 0x1_0000, am: 0x4_0000, nw: 0x2000_0000,
+  cd: 0x4000_0000, pg: 0x8000_0000,
+} as const;
+export const cr4Bits = {
+  vme: 1, pvi: 2, tsd: 4, de: 8, pse: 0x10, pae: 0x20, mce: 0x40, pge: 0x80, pce: 0x100,
+  osfxsr: 0x200, osxmmexcpt: 0x400, umip: 0x800, fsgsbase: 0x1_0000, pcide: 0x2_0000,
+  osxsave: 0x4_0000, smep: 0x10_0000, smap: 0x20_0000,
+} as const;
+export const eferBits = { sce: 1, lme: 0x100, lma: 0x400, nxe: 0x800 } as const;
+
+/** Bits of a physical address that we implement; CPUID leaf 80000008h says the same. */
+export const physicalAddressBits = 40;

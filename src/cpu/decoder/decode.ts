@@ -360,6 +360,23 @@ function segmentOf(prefixes: Prefixes, memory: MemoryReference | undefined): num
   return onStack ? segmentIndex.ss : segmentIndex.ds;
 }
 
+/** The operands a row would have, for tables over all forms; immediates are zero. */
+export function operandsOf(
+  row: Row, operandWidth: 16 | 32 | 64, addressWidth: 16 | 32 | 64, isMemory: boolean,
+): DecodedOperand[] {
+  const prefixes: Prefixes = {
+    operandSize: false, addressSize: false, repeat: 0, locked: false, segment: -1, rex: 0,
+  };
+  const offsets = row.operands.some((spec) => spec.place === "O");
+  const memory = isMemory || offsets
+    ? { base: -1, index: -1, scale: 0, displacement: 0n, ripRelative: false } : undefined;
+  const context: Context = {
+    cursor: new Cursor(new Uint8Array(instructionBytesMax)), prefixes, opcode: row.opcode,
+    modrm: isMemory ? 0 : 0xc0, operandWidth, addressWidth, memory,
+  };
+  return row.operands.map((spec) => operandOf(spec, context));
+}
+
 /** Decodes the instruction at the start of `bytes` (15 of them are always enough). */
 export function decode(bytes: Uint8Array, mode: DecodeMode): DecodeResult {
   const cursor = new Cursor(bytes);

@@ -107,7 +107,7 @@ function defineRotateCarry(mnemonic: string, left: boolean): void {
     x.set("cf", cf);
     x.set("of", left ? x.xor(x.sign(result), cf)
       : x.xor(x.sign(result), x.bit(result, width - 2)));
-    x.flagsOnlyIf(x.xor(x.isZero(masked), one));
+    x.flagsOnlyIf(x.xor(x.isZero(masked), x.constant(1, 1)));
     x.write(dst, result);
   }, { cold: true });
 }

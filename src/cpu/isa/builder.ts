@@ -12,16 +12,13 @@ import {
   type Width,
 } from "./value.ts";
 
-/** What an operand of a decoded instruction can be. */
-export type OperandKind =
-  /** General register named by field `first`, or by field `base`. */
-  | "first" | "second"
-  | "memory" | "immediate"
-  /** XMM and MMX registers named by those fields, and one named by the immediate's low byte. */
-  | "xmmFirst" | "xmmSecond" | "mmxFirst" | "mmxSecond";
-
+/** What an operand is to the tiers: a register by its place in line, memory, or a number. */
 export interface Operand {
-  readonly kind: OperandKind;
+  readonly kind: "first" | "second" | "third" | "memory" | "immediate"
+    /** A 64-bit immediate (MOV r64, imm64). */
+    | "wide";
+  /** The register file, for the first three kinds. */
+  readonly file: "gpr" | "xmm" | "mmx";
   readonly width: Width;
 }
 

@@ -4,28 +4,28 @@ import { rax, type SemanticsBuilder } from "./builder.ts";
 import { define, defineHelpers, row } from "./table.ts";
 import type { Value } from "./value.ts";
 
-define("jmp", (x, target) => x.jumpRelative(target), { modal: true });
-define("jmp.indirect", (x, target) => x.jump(x.read(target)), { modal: true });
+define("jmp", (x, target) => x.jumpRelative(target), { branch: true });
+define("jmp.indirect", (x, target) => x.jump(x.read(target)));
 define("call", (x, target) => {
   x.push(x.nextRip());
   x.jumpRelative(target);
-}, { modal: true });
+}, { stack: true, branch: true });
 define("call.indirect", (x, target) => {
   const destination = x.bind(x.read(target));
   x.push(x.nextRip());
   x.jump(destination);
-}, { modal: true });
+}, { stack: true });
 define("ret", (x) => {
   const target = x.bind(x.top(x.operandWidth));
   x.release(x.operandWidth / 8);
   x.jump(target);
-}, { modal: true });
+}, { stack: true });
 define("ret.pop", (x, bytes) => {
   const target = x.bind(x.top(x.operandWidth));
   const extra = x.zeroExtend(x.read(bytes), 32);
   x.release(x.add(x.constant(32, x.operandWidth / 8), extra));
   x.jump(target);
-}, { modal: true });
+}, { stack: true });
 row("jmp", "Jb", "EB", { size64: "forced" });
 row("jmp", "Jz", "E9", { size64: "forced" });
 row("jmp.indirect", "Ev", "FF /4", { size64: "forced" });
@@ -45,7 +45,7 @@ function defineLoop(mnemonic: string, opcode: string,
       x.write(counter, count);
     }
     x.when(taken, () => x.jumpRelative(target));
-  }, { modal: true });
+  }, { branch: true });
   row(mnemonic, "Jb,rCX", opcode, { size64: "forced" });
 }
 const nonZero = (x: SemanticsBuilder, count: Value) => x.xor(x.isZero(count), x.constant(1, 1));
@@ -127,7 +127,7 @@ define("pushf", (x) => {
     x.and(x.systemFlags(), x.constant(32, ~hidden >>> 0)));
   x.when(x.isVirtual8086(), () => x.helper(), undefined, false);
   x.push(x.bind(x.resize(image, width)));
-}, { modal: true });
+}, { stack: true });
 define("popf", (x) => {
   const width = x.operandWidth;
   const image = x.bind(x.resize(x.top(width), 32));
@@ -143,7 +143,7 @@ define("popf", (x) => {
   x.setFlagsImage(image);
   x.setSystemFlags(x.or(x.and(present, x.constant(32, ~usual >>> 0)),
     x.and(image, x.constant(32, usual))));
-}, { modal: true });
+}, { stack: true });
 row("pushf", "", "9C", { size64: "default" });
 row("popf", "", "9D", { size64: "default" });
 

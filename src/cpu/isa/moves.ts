@@ -138,7 +138,7 @@ function defineConditional(condition: Condition): void {
   row(`set${hex}`, "Eb", `0F 9${hex}`);
   define(`j${hex}`, (x, target) => {
     x.when(x.condition(condition), () => x.jumpRelative(target));
-  }, { modal: true });
+  }, { branch: true });
   row(`j${hex}`, "Jb", `7${hex}`, { size64: "forced" });
   row(`j${hex}`, "Jz", `0F 8${hex}`, { size64: "forced" });
 }
@@ -148,7 +148,7 @@ function defineConditional(condition: Condition): void {
 define("push", (x, src) => {
   const value = x.read(src);
   x.push(src.kind === "immediate" ? value : x.bind(value));
-}, { modal: true });
+}, { stack: true });
 row("push", "Zv", "50", { size64: "default" });
 row("push", "Ev", "FF /6", { size64: "default" });
 row("push", "Iz", "68", { size64: "default" });
@@ -165,7 +165,7 @@ define("pop", (x, dst) => {
     x.release(bytes);
     x.write(dst, value);
   }
-}, { modal: true });
+}, { stack: true });
 row("pop", "Zv", "58", { size64: "default" });
 row("pop", "Ev", "8F /0", { size64: "default" });
 
@@ -173,7 +173,7 @@ define("pusha", (x) => {
   const width = x.operandWidth;
   const order = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   x.pushMany(order.map((number) => x.register(number, width)));
-}, { modal: true, cold: true });
+}, { stack: true, cold: true });
 define("popa", (x) => {
   const width = x.operandWidth;
   const bytes = width / 8;
@@ -186,7 +186,7 @@ define("popa", (x) => {
       x.setRegister(number, value);
     }
   }
-}, { modal: true, cold: true });
+}, { stack: true, cold: true });
 row("pusha", "", "60", { modes: "legacy" });
 row("popa", "", "61", { modes: "legacy" });
 
@@ -196,7 +196,7 @@ define("leave", (x) => {
   x.setRegister(rsp, x.register(rbp, x.stackWidth()));
   x.release(width / 8);
   x.setRegister(rbp, value);
-}, { modal: true });
+}, { stack: true });
 row("leave", "", "C9", { size64: "default" });
 defineHelpers("enter");
 row("enter", "Iw,Ib", "C8", { size64: "default" });

@@ -90,7 +90,7 @@ export function buildString(x: SemanticsBuilder, mnemonic: string, form: StringF
 for (const [mnemonic, opcode] of [["movs", 0xa4], ["cmps", 0xa6], ["stos", 0xaa], ["lods", 0xac],
   ["scas", 0xae]] as const) {
   define(mnemonic, (x) => x.stringForm((form) => buildString(x, mnemonic, form)),
-    { modal: true, cold: true });
+    { cold: true });
   const hex = (value: number) => value.toString(16).toUpperCase();
   row(mnemonic, "Xb", hex(opcode));
   row(mnemonic, "Xv", hex(opcode + 1));

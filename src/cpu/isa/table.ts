@@ -137,8 +137,10 @@ export type SemanticFunction = (x: SemanticsBuilder, ...operands: Operand[]) => 
 export interface Semantics {
   readonly mnemonic: string;
   readonly run: SemanticFunction;
-  /** Depends on the width of stack and code: one case for 64-bit mode, one for the others. */
-  readonly modal: boolean;
+  /** Uses the stack, whose width depends on the mode. */
+  readonly stack: boolean;
+  /** Branches relatively: one case for targets in the same page, one for others. */
+  readonly branch: boolean;
   /** Rare: stands outside the interpreter's main function. */
   readonly cold: boolean;
   /** Done by a named helper of the system room altogether. */
@@ -148,7 +150,8 @@ export interface Semantics {
 export const semantics = new Map<string, Semantics>();
 
 export interface DefineOptions {
-  readonly modal?: boolean;
+  readonly stack?: boolean;
+  readonly branch?: boolean;
   readonly cold?: boolean;
 }
 
@@ -156,7 +159,8 @@ export interface DefineOptions {
 export function define(mnemonic: string, run: SemanticFunction, options: DefineOptions = {}): void {
   assert(!semantics.has(mnemonic), `${mnemonic} is defined once`);
   semantics.set(mnemonic, {
-    mnemonic, run, modal: options.modal ?? false, cold: options.cold ?? false, helper: false,
+    mnemonic, run, stack: options.stack ?? false,
+    branch: options.branch ?? false, cold: options.cold ?? false, helper: false,
   });
 }
 
@@ -165,7 +169,7 @@ export function defineHelpers(...mnemonics: readonly string[]): void {
   for (const mnemonic of mnemonics) {
     assert(!semantics.has(mnemonic), `${mnemonic} is defined once`);
     semantics.set(mnemonic, {
-      mnemonic, run: (x) => x.helper(), modal: false, cold: false, helper: true,
+      mnemonic, run: (x) => x.helper(), stack: false, branch: false, cold: false, helper: true,
     });
   }
 }

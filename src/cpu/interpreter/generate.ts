@@ -1,0 +1,432 @@
+/**
+ * The interpreter as one WebAssembly module: a main function with the hot cases, and a table of
+ * small functions with the rare ones. Called `run`, it goes on until there is something to decide.
+ */
+import { defined } from "../../base/assert.ts";
+import type { Operand } from "../isa/builder.ts";
+import {
+  access, exitReason, microOp, pageRipSlot, registers, segmentIndex, state, status, addressSlot,
+  itlbBytes,
+} from "../layout.ts";
+import { Code, i32, i64, load, op, select, type Label, type Node } from "../wasm/code.ts";
+import { ModuleBuilder } from "../wasm/module.ts";
+import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
+import { allCases, type CaseDescription } from "./forms.ts";
+import type { MemoryMap } from "./memory-map.ts";
+import { buildMmu, type MmuFunctions } from "./mmu.ts";
+
+/** Micro-ops that no instruction names. */
+export const builtin = {
+  /** Not decoded any more: look the place up again. */
+  stale: 0,
+  /** Go on in this page; displacement is four times the offset. */
+  goto: 1,
+  /** Go on at the page's RIP plus displacement. */
+  leavePage: 2,
+  helper: 3,
+  /** Linear address into its slot: base + index + displacement + immediate + FS or GS base. */
+  address: 4,
+  /** The same, cut to 32 bits before the segment base is added. */
+  address32: 5,
+  /** Checked by segment, address size 32 or 16; the request is the immediate. */
+  segmented32: 6,
+  segmented16: 7,
+  /** LEA with a narrow address: cut to 32 or 16 bits, no segment. */
+  narrow32: 8,
+  narrow16: 9,
+  /** A 64-bit displacement takes the immediate's place too. */
+  absolute: 10,
+  count: 11,
+} as const;
+
+export interface GeneratedInterpreter {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Case key → operation number. */
+  readonly operations: ReadonlyMap<string, number>;
+  /** Keys of cases whose memory operand is written: they ask the segment for that. */
+  readonly writesMemory: ReadonlySet<string>;
+}
+
+interface Imported {
+  readonly helper: number;
+  readonly deviceRead: number;
+  readonly deviceWrite: number;
+  readonly codeWritten: number;
+}
+
+function importAll(module: ModuleBuilder): Imported {
+  return {
+    helper: module.import("helper", ["i32"], ["i32"]),
+    deviceRead: module.import("deviceRead", ["i32", "i32", "i32"], ["i32"]),
+    deviceWrite: module.import("deviceWrite", ["i32", "i32", "i32", "i32"], []),
+    codeWritten: module.import("codeWritten", ["i32", "i32"], []),
+  };
+}
+
+/** Runs the semantics once into nowhere, to learn which operands they write. */
+function writtenOperands(each: CaseDescription, mmu: MmuFunctions): Set<Operand> {
+  const code = new Code(["i32"]);
+  const exits: Exits = { fault() {}, jump() {}, jumpInPage() {}, finish() {} };
+  const env: Environment = { code, upc: code.get(0), exits, mmu, helper: 0, tlb: i32(0) };
+  const builder = new InterpreterBuilder(env, each.form, new Set());
+  each.semantics.run(builder, ...each.operands);
+  return builder.written;
+}
+
+/** A rare case as a function of its own: (micro-op) → status. */
+function buildCold(
+  module: ModuleBuilder, each: CaseDescription, mmu: MmuFunctions, helper: number,
+  written: ReadonlySet<Operand>,
+): number {
+  const { index, code } = module.declare(["i32"], ["i32"]);
+  const exits: Exits = {
+    fault: () => code.return(i32(status.fault)),
+    jump: (target) => {
+      code.store("i64.store", i32(0), target, state.rip);
+      code.return(i32(status.retry));
+    },
+    jumpInPage: (offset) => {
+      const rip = op("i64.add", load("i64.load", i32(registers), pageRipSlot),
+        op("i64.extend_i32_u", op("i32.shr_u", offset, i32(2))));
+      code.store("i64.store", i32(0), rip, state.rip);
+      code.return(i32(status.retry));
+    },
+    finish: (result) => code.return(result),
+  };
+  const tlb = code.bind(load("i32.load", i32(0), state.tlb));
+  const env: Environment = { code, upc: code.get(0), exits, mmu, helper, tlb };
+  const builder = new InterpreterBuilder(env, each.form, written);
+  each.semantics.run(builder, ...each.operands);
+  builder.finishFlags();
+  code.return(i32(status.next));
+  return index;
+}
+
+/** The main function's locals and the places its cases branch to. */
+class Main {
+  readonly code: Code;
+  /** The micro-op in hand, and the first one since the last branch. */
+  readonly upc: number;
+  readonly start: number;
+  /** The index table of the current code page. */
+  readonly table: number;
+  readonly offset: number;
+  readonly rip: number;
+  readonly result: number;
+  readonly tlb: number;
+
+  constructor(code: Code) {
+    this.code = code;
+    this.upc = code.local("i32");
+    this.start = code.local("i32");
+    this.table = code.local("i32");
+    this.offset = code.local("i32");
+    this.rip = code.local("i64");
+    this.result = code.local("i32");
+    this.tlb = code.local("i32");
+  }
+
+  exits(labels: Labels): Exits {
+    const { code } = this;
+    return {
+      fault: () => code.br(labels.fault),
+      jump: (target) => {
+        code.set(this.rip, target);
+        code.br(labels.lookup);
+      },
+      jumpInPage: (offset) => {
+        code.set(this.offset, offset);
+        code.br(labels.taken);
+      },
+      finish: (result) => {
+        code.set(this.result, result);
+        code.br(labels.finished);
+      },
+    };
+  }
+
+  /** RIP of the instruction in hand. */
+  ripHere(): Node {
+    const place = load("i32.load16_u", this.code.get(this.upc), microOp.place);
+    return op("i64.add", load("i64.load", i32(registers), pageRipSlot),
+      op("i64.extend_i32_u", op("i32.and", place, i32(0xfff))));
+  }
+
+  storeRip(rip: Node): void {
+    this.code.store("i64.store", i32(0), rip, state.rip);
+  }
+
+  /** Takes what ran since the last branch off the time slice; leaves the new budget. */
+  charge(): Node {
+    const { code } = this;
+    const spent = op("i32.add", op("i32.sub", code.get(this.upc), code.get(this.start)),
+      i32(microOp.bytes));
+    const budget = code.bind(op("i32.sub", load("i32.load", i32(0), state.budget), spent));
+    code.store("i32.store", i32(0), budget, state.budget);
+    return budget;
+  }
+
+  enter(pointer: Node): void {
+    this.code.set(this.upc, pointer);
+    this.code.set(this.start, pointer);
+  }
+}
+
+interface Labels {
+  readonly next: Label;
+  readonly taken: Label;
+  readonly lookup: Label;
+  readonly fault: Label;
+  readonly finished: Label;
+}
+
+/** A branch within the page was taken: the place is in `offset`. */
+function buildTaken(main: Main, again: Label, lookup: Label): void {
+  const { code } = main;
+  const budget = main.charge();
+  const pointer = code.bind(load("i32.load", op("i32.add", code.get(main.table),
+    code.get(main.offset))));
+  code.if(op("i32.eqz", pointer), () => {
+    code.set(main.rip, op("i64.add", load("i64.load", i32(registers), pageRipSlot),
+      op("i64.extend_i32_u", op("i32.shr_u", code.get(main.offset), i32(2)))));
+    // Already charged.
+    code.set(main.start, op("i32.add", code.get(main.upc), i32(microOp.bytes)));
+    code.br(lookup);
+  }, undefined, false);
+  main.enter(pointer);
+  code.br(again, op("i32.gt_s", budget, i32(0)), true);
+  main.storeRip(main.ripHere());
+  code.return(i32(exitReason.budget));
+}
+
+/** Finds decoded code for the address in `rip`, through the instruction TLB. */
+function buildLookup(main: Main, again: Label): void {
+  const { code } = main;
+  const budget = main.charge();
+  const rip = code.get(main.rip);
+  const linear = code.bind(op("i64.add", rip,
+    load("i64.load", i32(0), state.segmentBase + segmentIndex.cs * 8)));
+  const index = op("i32.and", op("i32.wrap_i64", op("i64.shr_u", linear, i64(8))),
+    i32(itlbBytes - 16));
+  const slot = code.bind(op("i32.add", index, load("i32.load", i32(0), state.itlb)));
+  const offset = code.bind(op("i64.and", linear, i64(4095)));
+  const hit = op("i64.eq", load("i64.load", slot, 0), op("i64.sub", linear, offset));
+  code.if(hit, () => {
+    code.set(main.table, load("i32.load", slot, 8));
+    const pointer = code.bind(load("i32.load", op("i32.add", code.get(main.table),
+      op("i32.shl", op("i32.wrap_i64", offset), i32(2)))));
+    code.if(pointer, () => {
+      code.store("i64.store", i32(registers), op("i64.sub", code.get(main.rip), offset),
+        pageRipSlot);
+      main.enter(pointer);
+      code.br(again, op("i32.gt_s", budget, i32(0)), true);
+      main.storeRip(code.get(main.rip));
+      code.return(i32(exitReason.budget));
+    }, undefined, true);
+  }, undefined, true);
+  main.storeRip(code.get(main.rip));
+  code.return(i32(exitReason.lookup));
+}
+
+/** A helper or an out-of-line case has come back with a status. */
+function buildFinished(main: Main, labels: Pick<Labels, "next" | "lookup" | "fault">): void {
+  const { code } = main;
+  const result = code.get(main.result);
+  code.if(op("i32.eq", result, i32(status.next)), () => {
+    code.set(main.upc, op("i32.add", code.get(main.upc), i32(microOp.bytes)));
+    code.br(labels.next);
+  }, undefined, true);
+  code.if(op("i32.eq", result, i32(status.retry)), () => {
+    code.set(main.rip, load("i64.load", i32(0), state.rip));
+    code.br(labels.lookup);
+  });
+  code.br(labels.fault, op("i32.eq", result, i32(status.fault)));
+  code.if(op("i32.eq", result, i32(status.again)), () => {
+    // The same instruction once more, unless the time slice is over.
+    const budget = main.charge();
+    code.set(main.start, code.get(main.upc));
+    code.br(labels.next, op("i32.gt_s", budget, i32(0)));
+    main.storeRip(main.ripHere());
+    code.return(i32(exitReason.budget));
+  });
+  // The helper has left RIP where the guest goes on.
+  code.drop(main.charge());
+  code.return(op("i32.sub", result, i32(status.leave)));
+}
+
+/** base + index << scale + displacement of the micro-op in hand. */
+function effectiveAddress(main: Main): Node {
+  const { code } = main;
+  const upc = code.get(main.upc);
+  const slot = (field: number) => load("i64.load", load("i32.load8_u", upc, field), registers);
+  const scale = op("i64.extend_i32_u", load("i32.load8_u", upc, microOp.scale));
+  return op("i64.add", op("i64.add", slot(microOp.base),
+    op("i64.shl", slot(microOp.index), scale)),
+  load("i64.load32_s", upc, microOp.displacement));
+}
+
+function buildAddress(main: Main, which: number, labels: Labels, mmu: MmuFunctions): void {
+  const { code } = main;
+  const upc = code.get(main.upc);
+  const segment = load("i32.load8_u", upc, microOp.first);
+  const cut = (bits: 16 | 32, value: Node) => op("i64.and", value, i64(2n ** BigInt(bits) - 1n));
+  const extra = load("i64.load32_s", upc, microOp.immediate);
+  // Only FS and GS have a base in 64-bit mode.
+  const base = () => select(op("i32.ge_u", segment, i32(segmentIndex.fs)),
+    load("i64.load", op("i32.shl", segment, i32(3)), state.segmentBase), i64(0));
+  const put = (value: Node) => code.store("i64.store", i32(registers), value, addressSlot);
+  const segmented = (bits: 16 | 32) => {
+    const linear = code.callFor("i64", mmu.segment, segment, cut(bits, effectiveAddress(main)),
+      load("i32.load", upc, microOp.immediate));
+    code.br(labels.fault, op("i64.eq", linear, i64(-1)), false);
+    put(linear);
+  };
+  switch (which) {
+    case builtin.address:
+      put(op("i64.add", op("i64.add", effectiveAddress(main), extra), base()));
+      break;
+    case builtin.address32:
+      put(op("i64.add", cut(32, op("i64.add", effectiveAddress(main), extra)), base()));
+      break;
+    case builtin.segmented32: segmented(32); break;
+    case builtin.segmented16: segmented(16); break;
+    case builtin.narrow32:
+      put(cut(32, op("i64.add", effectiveAddress(main), extra)));
+      break;
+    case builtin.narrow16: put(cut(16, effectiveAddress(main))); break;
+    default:
+      put(op("i64.add", load("i64.load", upc, microOp.displacement), base()));
+  }
+}
+
+function buildBuiltin(
+  main: Main, which: number, labels: Labels, mmu: MmuFunctions, helper: number,
+): void {
+  const { code } = main;
+  const upc = code.get(main.upc);
+  switch (which) {
+    case builtin.stale:
+      code.set(main.rip, main.ripHere());
+      code.br(labels.lookup);
+      return;
+    case builtin.goto:
+      code.set(main.offset, load("i32.load", upc, microOp.displacement));
+      code.br(labels.taken);
+      return;
+    case builtin.leavePage:
+      code.set(main.rip, op("i64.add", load("i64.load", i32(registers), pageRipSlot),
+        load("i64.load32_s", upc, microOp.displacement)));
+      code.br(labels.lookup);
+      return;
+    case builtin.helper:
+      code.set(main.result, code.callFor("i32", helper, upc));
+      code.br(labels.finished);
+      return;
+    default:
+      buildAddress(main, which, labels, mmu);
+  }
+}
+
+interface Parts {
+  readonly mmu: MmuFunctions;
+  readonly helper: number;
+  readonly hot: readonly CaseDescription[];
+  readonly written: ReadonlyMap<string, Set<Operand>>;
+  readonly coldType: number;
+}
+
+function buildCase(main: Main, number: number, labels: Labels, parts: Parts): void {
+  const { code } = main;
+  const taken = code.takenLocals;
+  if (number < builtin.count) {
+    buildBuiltin(main, number, labels, parts.mmu, parts.helper);
+  } else if (number < builtin.count + parts.hot.length) {
+    const each = defined(parts.hot[number - builtin.count], "a case");
+    const env: Environment = {
+      code, upc: code.get(main.upc), exits: main.exits(labels), mmu: parts.mmu,
+      helper: parts.helper, tlb: code.get(main.tlb),
+    };
+    const builder = new InterpreterBuilder(env, each.form,
+      defined(parts.written.get(each.key), each.key));
+    each.semantics.run(builder, ...each.operands);
+    builder.finishFlags();
+  } else {
+    const which = op("i32.sub", load("i32.load16_u", code.get(main.upc)),
+      i32(builtin.count + parts.hot.length));
+    code.set(main.result, code.callIndirect("i32", parts.coldType, which, code.get(main.upc)));
+    code.br(labels.finished);
+  }
+  code.set(main.upc, op("i32.add", code.get(main.upc), i32(microOp.bytes)));
+  code.br(labels.next);
+  code.recycle(taken);
+}
+
+function buildMain(module: ModuleBuilder, parts: Parts): number {
+  const { index, code } = module.declare([], ["i32"]);
+  const main = new Main(code);
+  code.set(main.tlb, load("i32.load", i32(0), state.tlb));
+  code.set(main.rip, load("i64.load", i32(0), state.rip));
+  // Nothing has run yet: the first look-up must charge nothing.
+  code.set(main.upc, i32(-microOp.bytes));
+  code.loop((outer) => {
+    code.block((lookup) => {
+      code.br(lookup, op("i32.lt_s", code.get(main.upc), i32(0)));
+      code.loop((next) => {
+        code.block((fault) => {
+          code.block((finished) => {
+            code.block((taken) => {
+              const labels = { next, taken, lookup, fault, finished };
+              code.dispatch(load("i32.load16_u", code.get(main.upc)),
+                builtin.count + parts.hot.length + 1,
+                (number) => buildCase(main, number, labels, parts));
+            });
+            buildTaken(main, next, lookup);
+          });
+          buildFinished(main, { next, lookup, fault });
+        });
+        code.drop(main.charge());
+        main.storeRip(main.ripHere());
+        code.return(i32(exitReason.fault));
+      });
+    });
+    buildLookup(main, outer);
+  });
+  code.unreachable();
+  return index;
+}
+
+/** Generates the whole interpreter for one memory map. */
+export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
+  const module = new ModuleBuilder({ initialPages: map.wasmPages, maximumPages: map.wasmPages });
+  const imported = importAll(module);
+  const mmu = buildMmu(module, imported, map);
+  const cases = allCases();
+  const written = new Map(cases.map((each) => [each.key, writtenOperands(each, mmu)]));
+  const hot = cases.filter((each) => !each.cold);
+  const cold = cases.filter((each) => each.cold);
+  const operations = new Map<string, number>();
+  for (const [number, each] of hot.entries()) {
+    operations.set(each.key, builtin.count + number);
+  }
+  for (const each of cold) {
+    const index = buildCold(module, each, mmu, imported.helper,
+      defined(written.get(each.key), each.key));
+    operations.set(each.key, builtin.count + hot.length + module.addToTable(index));
+  }
+  const coldType = module.type(["i32"], ["i32"]);
+  const parts: Parts = { mmu, helper: imported.helper, hot, written, coldType };
+  module.export("run", buildMain(module, parts));
+  module.export("access", mmu.access);
+  module.export("commit", mmu.commit);
+  module.export("walk", mmu.walk);
+  module.export("segment", mmu.segment);
+  const writesMemory = new Set(cases.filter((each) =>
+    [...defined(written.get(each.key), each.key)].some((operand) => operand.kind === "memory"))
+    .map((each) => each.key));
+  return { bytes: module.finish(), operations, writesMemory };
+}
+
+/** The request word of a segmented access. */
+export function segmentRequest(bytes: number, writes: boolean): number {
+  return bytes | (writes ? access.write : 0);
+}

@@ -1,0 +1,204 @@
+/** Decoded instructions to micro-ops: which case, and what its fields are. */
+import { defined } from "../../base/assert.ts";
+import type { DecodedOperand, Instruction, MemoryReference } from "../decoder/instruction.ts";
+import type { StringForm } from "../isa/strings.ts";
+import { semantics, type Semantics } from "../isa/table.ts";
+import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";
+import {
+  describeCase, repeatOf, shapeOperands, stringMnemonics, type CaseDescription, type CodeMode,
+} from "./forms.ts";
+import { builtin, type GeneratedInterpreter } from "./generate.ts";
+
+/** The fields of one micro-op; `displacement` and `immediate` are 32-bit. */
+export interface MicroOpFields {
+  operation: number;
+  first: number;
+  base: number;
+  index: number;
+  scale: number;
+  displacement: number;
+  immediate: number;
+}
+
+export interface Lowered {
+  /** One or two micro-ops: the address, where it needs one of its own, and the operation. */
+  readonly microOps: readonly MicroOpFields[];
+  /** The last one is a helper and wants the instruction itself. */
+  readonly needsInstruction: boolean;
+  /** Nothing after this instruction is reached by falling through. */
+  readonly ends: boolean;
+}
+
+function blank(operation: number): MicroOpFields {
+  return {
+    operation, first: zeroSlot, base: zeroSlot, index: zeroSlot, scale: 0, displacement: 0,
+    immediate: 0,
+  };
+}
+
+/** Byte offset of a register in its file. */
+function registerField(operand: Extract<DecodedOperand, { kind: "register" }>): number {
+  const stride = operand.class === "gpr" ? 8 : 16;
+  return operand.number * stride + (operand.high ? 1 : 0);
+}
+
+function setAddress(op: MicroOpFields, memory: MemoryReference): void {
+  op.base = memory.ripRelative ? pageRipSlot : memory.base < 0 ? zeroSlot : memory.base * 8;
+  op.index = memory.index < 0 ? zeroSlot : memory.index * 8;
+  op.scale = memory.scale;
+  op.displacement = Number(BigInt.asIntN(32, memory.displacement));
+}
+
+const fitsInt32 = (value: bigint) => BigInt.asIntN(32, value) === value;
+
+/** The page offset that follows the instruction. */
+function nextOffset(instruction: Instruction, offset: number): number {
+  return offset + instruction.length;
+}
+
+/** The micro-op that computes a memory operand's linear address, if the operation cannot. */
+function addressMicroOp(
+  instruction: Instruction, memory: MemoryReference, mode: CodeMode, offset: number,
+  each: CaseDescription, writes: boolean,
+): MicroOpFields | undefined {
+  const long = mode.bits === 64;
+  const isLea = each.semantics.mnemonic === "lea";
+  const { addressWidth } = instruction;
+  const inFsGs = long && instruction.segmentOverride >= segmentIndex.fs && !isLea;
+  if (long && addressWidth === 64 && !inFsGs && fitsInt32(memory.displacement)
+    && !(memory.ripRelative && !fitsInt32(memory.displacement + BigInt(nextOffset(instruction,
+      offset))))) {
+    return undefined;
+  }
+  if (isLea && addressWidth === 64) {
+    return undefined;
+  }
+  const op = blank(builtin.address);
+  setAddress(op, memory);
+  op.first = inFsGs || !long ? instruction.segment : segmentIndex.ds;
+  if (!fitsInt32(memory.displacement)) {
+    op.operation = builtin.absolute;
+    op.displacement = Number(BigInt.asIntN(32, memory.displacement));
+    op.immediate = Number(BigInt.asIntN(32, memory.displacement >> 32n));
+    return op;
+  }
+  if (memory.ripRelative) {
+    op.immediate = nextOffset(instruction, offset);
+  }
+  if (isLea) {
+    op.operation = addressWidth === 32 ? builtin.narrow32 : builtin.narrow16;
+  } else if (long) {
+    op.operation = addressWidth === 32 ? builtin.address32 : builtin.address;
+  } else {
+    op.operation = addressWidth === 32 ? builtin.segmented32 : builtin.segmented16;
+    const operand = each.operands.find((candidate) => candidate.kind === "memory");
+    op.immediate = (operand?.width ?? 8) / 8 | (writes ? access.write : 0);
+  }
+  return op;
+}
+
+/** Puts registers and numbers into the fields that the case reads. */
+function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDescription): void {
+  for (const [index, operand] of instruction.operands.entries()) {
+    const kind = defined(each.operands[index], "an operand").kind;
+    if (operand.kind === "register") {
+      const field = registerField(operand);
+      if (kind === "first") op.first = field;
+      if (kind === "second") op.base = field;
+      if (kind === "third") op.immediate = field;
+    } else if (operand.kind === "immediate") {
+      if (kind === "wide") {
+        op.displacement = Number(BigInt.asIntN(32, operand.value));
+        op.immediate = Number(BigInt.asIntN(32, operand.value >> 32n));
+      } else {
+        op.immediate = Number(BigInt.asIntN(32, operand.value));
+      }
+    }
+  }
+}
+
+const unconditional = new Set([
+  "jmp", "jmp.indirect", "call", "call.indirect", "ret", "ret.pop", "jmp.far", "call.far",
+  "ret.far", "iret", "int", "int3", "int1", "syscall", "sysret", "sysenter", "sysexit", "hlt", "ud",
+]);
+
+function stringFormOf(instruction: Instruction): StringForm | undefined {
+  const { mnemonic, operands } = instruction.row;
+  if (!stringMnemonics.has(mnemonic)) {
+    return undefined;
+  }
+  return {
+    width: operands[0]?.size === "b" ? 8 : instruction.operandWidth,
+    addressWidth: instruction.addressWidth,
+    repeat: repeatOf(mnemonic, instruction.repeat),
+  };
+}
+
+/** Page offset of a relative target, if the branch may be lowered as one within the page. */
+function branchTarget(instruction: Instruction, mode: CodeMode, offset: number):
+{ near: "in" | "out"; displacement: number } | undefined {
+  const relative = instruction.operands[0];
+  if (relative?.kind !== "relative") {
+    return undefined;
+  }
+  const target = nextOffset(instruction, offset) + Number(relative.value);
+  // 16-bit targets wrap at 64 KiB of IP, which the page knows nothing of.
+  const within = target >= 0 && target < 4096 && offset < 4096
+    && (mode.bits === 64 || instruction.operandWidth === 32);
+  return within ? { near: "in", displacement: target * 4 }
+    : { near: "out", displacement: target };
+}
+
+function describe(instruction: Instruction, which: Semantics, mode: CodeMode,
+  near: "in" | "out"): CaseDescription {
+  const string = stringFormOf(instruction);
+  return describeCase({
+    semantics: which, mode, near, string,
+    operands: string === undefined ? shapeOperands(instruction.operands) : [],
+    operandWidth: instruction.operandWidth, addressWidth: instruction.addressWidth,
+  });
+}
+
+/** A helper gets the instruction; its memory operand's address is computed for it. */
+export const helperOperation = builtin.helper;
+
+export function lower(
+  instruction: Instruction, offset: number, mode: CodeMode, generated: GeneratedInterpreter,
+): Lowered {
+  const { mnemonic } = instruction.row;
+  const which = defined(semantics.get(mnemonic), `semantics of ${mnemonic}`);
+  const ends = unconditional.has(mnemonic);
+  if (which.helper) {
+    return { microOps: [blank(builtin.helper)], needsInstruction: true, ends };
+  }
+  const branch = branchTarget(instruction, mode, offset);
+  const each = describe(instruction, which, mode, branch?.near ?? "out");
+  const op = blank(defined(generated.operations.get(each.key), `the case ${each.key}`));
+  const microOps = [op];
+  if (instruction.memory !== undefined) {
+    const { memory } = instruction;
+    const writes = generated.writesMemory.has(each.key);
+    const prefix = addressMicroOp(instruction, memory, mode, offset, each, writes);
+    if (prefix === undefined) {
+      setAddress(op, memory);
+      if (memory.ripRelative) {
+        op.displacement += nextOffset(instruction, offset);
+      }
+    } else {
+      microOps.unshift(prefix);
+      op.base = addressSlot;
+    }
+  }
+  setOperands(op, instruction, each);
+  if (branch !== undefined) {
+    op.displacement = branch.displacement;
+  }
+  if (stringMnemonics.has(mnemonic)) {
+    op.base = instruction.segmentOverride >= 0 ? instruction.segmentOverride : segmentIndex.ds;
+  }
+  // Semantics may hand a hard case to their helper, which then wants the instruction.
+  return { microOps, needsInstruction: helped.has(mnemonic), ends };
+}
+
+/** Mnemonics whose semantics call `helper` in some cases. */
+const helped = new Set(["cli", "sti", "pushf", "popf", "div", "idiv"]);

@@ -1,0 +1,42 @@
+/** How one vCPU's memory is laid out for a given amount of guest RAM. */
+import { alignUp } from "../../base/bits.ts";
+import { KiB, MiB } from "../../base/units.ts";
+import { variableBase } from "../layout.ts";
+
+export interface MemoryMap {
+  /** One byte for each page of RAM and ROM: it holds decoded code. */
+  readonly codePages: number;
+  /** Eight bytes a page: which 64-byte lines hold decoded code. */
+  readonly codeLines: number;
+  /** Index tables of code pages: 4,096 pointers to micro-ops each. */
+  readonly indexTables: number;
+  readonly indexTableCount: number;
+  readonly microOps: number;
+  readonly microOpsEnd: number;
+  /** Where RAM starts; ROM follows RAM. */
+  readonly ram: number;
+  readonly ramBytes: number;
+  readonly romBytes: number;
+  /** Size of the whole memory in 64 KiB pages. */
+  readonly wasmPages: number;
+}
+
+export const indexTableBytes = 4096 * 4;
+// A boot to user space decodes about 2,000 pages and half a million micro-ops; when either runs
+// out everything is decoded anew, which costs some milliseconds.
+const indexTableCount = 3072;
+const microOpBytes = 32 * MiB;
+
+export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
+  const pages = (ramBytes + romBytes) / (4 * KiB);
+  const codePages = variableBase;
+  const codeLines = alignUp(codePages + pages, 64);
+  const indexTables = alignUp(codeLines + pages * 8, 4 * KiB);
+  const microOps = indexTables + indexTableCount * indexTableBytes;
+  const microOpsEnd = microOps + microOpBytes;
+  const ram = alignUp(microOpsEnd, 64 * KiB);
+  return {
+    codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, ram, ramBytes,
+    romBytes, wasmPages: Math.ceil((ram + ramBytes + romBytes) / (64 * KiB)),
+  };
+}
