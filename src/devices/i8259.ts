@@ -282,8 +282,9 @@ export class I8259 implements BoardDevice {
   }
 
   reset(): void {
+    // The inputs belong to the devices, which set them when they are reset themselves.
     for (const { state } of [this.#master, this.#slave]) {
-      assignState(state, newChip());
+      assignState(state, { ...newChip(), lines: state.lines });
     }
     this.sync();
   }

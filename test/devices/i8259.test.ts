@@ -183,10 +183,12 @@ deviceContract({
   },
   disturb: (_guest, subject, random) => {
     if (subject instanceof I8259) {
-      subject.setIrq(random() & 15, random() % 2 === 0);
+      const irq = random() & 15;
+      subject.setIrq(irq, true);
       if (random() % 4 === 0) {
         subject.acknowledge();
       }
+      subject.setIrq(irq, false);
     }
   },
 });
