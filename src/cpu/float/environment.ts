@@ -143,8 +143,8 @@ export class FloatEnvironment {
   #overflow(format: Format, leading: number, rounded: bigint, inexact: boolean): void {
     this.flags |= exception.overflow;
     if ((this.masks & exception.overflow) === 0) {
-      if (leading - this.exponentWrap > format.bias) {
-        // Only FSCALE gets here.
+      if (this.exponentWrap !== 0 && leading - this.exponentWrap > format.bias) {
+        // Only FSCALE gets here: its result is out of range even with the exponent wrapped.
         this.setInfinity(format, this.sign);
         this.roundedUp = true;
         this.flags |= exception.precision;
@@ -172,7 +172,7 @@ export class FloatEnvironment {
     leading: number, rounded: bigint, inexact: boolean,
   ): void {
     if ((this.masks & exception.underflow) === 0) {
-      if (leading + this.exponentWrap < 1 - format.bias && this.exponentWrap !== 0) {
+      if (this.exponentWrap !== 0 && leading + this.exponentWrap < 1 - format.bias) {
         this.setZero(this.sign);
         this.roundedUp = false;
         this.flags |= exception.underflow | exception.precision;
