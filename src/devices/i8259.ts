@@ -272,6 +272,14 @@ export class I8259 implements BoardDevice {
     this.sync();
   }
 
+  /** The vector that `acknowledge` would give, or -1 without a request. */
+  pendingVector(): number {
+    const irq = this.#master.request();
+    return irq === cascadeIrq
+      ? this.#slave.state.vectorBase | this.#slave.request()
+      : irq < 0 ? -1 : this.#master.state.vectorBase | irq;
+  }
+
   /** The processor's INTA cycle: the vector of the request of highest priority. */
   acknowledge(): number {
     const irq = this.#master.take();
