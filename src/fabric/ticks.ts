@@ -18,7 +18,8 @@ export class Ticks {
 
   /** The first nanosecond at which `now()` is `tick` or more. */
   deadlineNs(tick: number): number {
-    let ns = Math.ceil((tick * secondNs) / this.hz);
+    const seconds = Math.floor(tick / this.hz);
+    let ns = seconds * secondNs + Math.ceil(((tick - seconds * this.hz) * secondNs) / this.hz);
     // Both directions round; a timer that fires one tick early would have to fire twice.
     while (this.#at(ns) < tick) {
       ns += 1;
@@ -27,6 +28,8 @@ export class Ticks {
   }
 
   #at(ns: number): number {
-    return Math.floor((ns * this.hz) / secondNs);
+    // Whole seconds apart, so that the product stays below 2^53 and exact (up to 9 MHz).
+    const seconds = Math.floor(ns / secondNs);
+    return seconds * this.hz + Math.floor(((ns - seconds * secondNs) * this.hz) / secondNs);
   }
 }
