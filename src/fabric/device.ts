@@ -6,7 +6,8 @@ import type { GuestMemory } from "./memory.ts";
 
 /** Plain data: numbers, strings, booleans, byte arrays, and arrays and records of them. */
 export type StateValue = number | string | boolean | bigint | Uint8Array | Uint16Array
-  | Uint32Array | Float64Array | null | readonly StateValue[] | { readonly [key: string]: StateValue };
+  | Uint32Array | Float64Array | null | readonly StateValue[]
+  | { readonly [key: string]: StateValue };
 
 /** All guest-visible state of a device in one plain record. */
 export type DeviceState = { [key: string]: unknown };
@@ -44,6 +45,16 @@ export interface CharBackend {
   close(): void;
 }
 
+/** Parts of one buffer that a request moves, in order; reused, so that a request allocates none. */
+export interface BufferParts {
+  readonly bytes: Uint8Array;
+  readonly starts: Float64Array;
+  readonly lengths: Float64Array;
+  count: number;
+  /** Sum of the lengths. */
+  totalBytes: number;
+}
+
 /** Where a disk's bytes are. Offsets and lengths are in bytes. */
 export interface BlockBackend {
   readonly sizeBytes: number;
@@ -54,10 +65,17 @@ export interface BlockBackend {
   /** Fills `into` from `offset`; throws HostError. */
   read(offset: number, into: Uint8Array): void;
   write(offset: number, from: Uint8Array): void;
+  /** The same with many parts at once, for back ends that can do so in one call. */
+  readParts?(offset: number, parts: BufferParts): void;
+  writeParts?(offset: number, parts: BufferParts): void;
   /** Returns once everything written is stable. */
   flush(): void;
+  /** Whether `discard` can work at all; it cannot when absent. */
+  readonly canDiscard?: boolean;
   /** Frees a range; false if the back end cannot. */
   discard(offset: number, length: number): boolean;
+  /** Fills a range with zeros; absent if the back end has no quick way. */
+  writeZeroes?(offset: number, length: number): void;
   close(): void;
 }
 
