@@ -142,6 +142,13 @@ export class GuestMemory {
     }
   }
 
+  /** The same for a caller that holds an offset from `offsetOf`. */
+  noteWriteAt(offset: number, length: number): void {
+    if (length > 0) {
+      this.#wrote(offset, length);
+    }
+  }
+
   #wrote(at: number, length: number): void {
     const last = (at + length - 1) >>> pageShift;
     for (let page = at >>> pageShift; page <= last; page += 1) {
