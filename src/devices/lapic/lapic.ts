@@ -2,13 +2,12 @@
  * A local APIC, xAPIC and x2APIC (Intel SDM 3A §11): accepts interrupts, orders them by priority,
  * and tells its vCPU by one number whether there is anything to do.
  */
-import {
-  deliveryMode, everyApic, type EoiListener, type LocalApics,
-} from "../../fabric/apic-bus.ts";
+import { deliveryMode, type EoiListener, type LocalApics } from "../../fabric/apic-bus.ts";
 import type { Device } from "../../fabric/device.ts";
 import { assignState } from "../../fabric/state.ts";
 import { sendCommand } from "./command.ts";
-import { highestVector, newVectorSet, setVector, hasVector } from "./priority.ts";
+import { isMeantX2apic, isMeantXapic, x2apicLogicalId } from "./destination.ts";
+import { newVectors, Priority } from "./priority.ts";
 import { LapicTimer, newTimerState, timerMode, type LapicTimerEnv } from "./timer.ts";
 
 export interface LapicEnv extends LapicTimerEnv {
@@ -49,9 +48,9 @@ export const apicBaseBits = { bootCpu: 1 << 8, x2apic: 1 << 10, enabled: 1 << 11
 /** The registers that INIT and a disabled APIC lose. */
 function newRegisters() {
   return {
-    tpr: 0, ldr: 0, dfr: 0xffff_ffff, svr: 0xff, esr: 0, errors: 0, icrLow: 0, icrHigh: 0,
+    ...newVectors(),
+    ldr: 0, dfr: 0xffff_ffff, svr: 0xff, esr: 0, errors: 0, icrLow: 0, icrHigh: 0,
     lvt: new Uint32Array(7).fill(lvtMasked),
-    irr: newVectorSet(), isr: newVectorSet(), tmr: newVectorSet(),
     timer: newTimerState(),
     nmi: false, init: false,
     /** Vector of a start-up message not taken yet, or -1. */
@@ -64,11 +63,10 @@ export class Lapic implements Device {
   readonly #isBootCpu: boolean;
   readonly #env: LapicEnv;
   readonly #timer: LapicTimer;
+  readonly #priority: Priority;
   /** What the vCPU has to look at, as `attention` bits; 0 nearly always. Read before every entry
    * into guest code, so it is a plain field. */
   attention = 0;
-  /** The processor priority (§11.8.3.1); follows from TPR and ISR. */
-  ppr = 0;
   readonly state: ReturnType<typeof newRegisters> & {
     /** Low half of IA32_APIC_BASE. */
     apicBase: number;
@@ -85,6 +83,7 @@ export class Lapic implements Device {
       ...this.#powerOnRegisters(), timer: this.#timer.state,
       apicBase: this.#powerOnBase(), lint: [false, false],
     };
+    this.#priority = new Priority(this.state);
   }
 
   get isEnabled(): boolean {
@@ -102,8 +101,7 @@ export class Lapic implements Device {
     if (this.#hasExternal()) {
       return this.#env.external.pendingVector();
     }
-    const vector = highestVector(this.state.irr);
-    return vector >= 0 && vector >>> 4 > this.ppr >>> 4 ? vector : -1;
+    return this.#priority.pending();
   }
 
   /** Takes the interrupt: the vector goes from requested to in service. */
@@ -111,12 +109,11 @@ export class Lapic implements Device {
     if (this.#hasExternal()) {
       return this.#env.external.acknowledge();
     }
-    const vector = this.pendingVector();
+    const vector = this.#priority.pending();
     if (vector < 0) {
       return this.state.svr & 0xff; // §11.9, spurious interrupt: nothing is in service.
     }
-    setVector(this.state.irr, vector, false);
-    setVector(this.state.isr, vector, true);
+    this.#priority.begin(vector);
     this.#update();
     return vector;
   }
@@ -151,23 +148,11 @@ export class Lapic implements Device {
 
   /** This APIC is meant by a message (§11.6.2). */
   isMeant(destination: number, logical: boolean): boolean {
-    if (!this.isEnabled) {
-      return false;
-    }
-    if (destination === everyApic) {
-      return true;
-    }
-    if (!logical) {
-      return destination === this.id;
-    }
-    if (this.isX2apic) {
-      const ldr = this.logicalId();
-      return destination >>> 16 === ldr >>> 16 && (destination & ldr & 0xffff) !== 0;
-    }
-    const mine = this.state.ldr >>> 24;
-    return this.state.dfr >>> 28 === 0xf
-      ? (destination & mine & 0xff) !== 0
-      : destination >>> 4 === mine >>> 4 && (destination & mine & 0xf) !== 0;
+    const { id } = this;
+    const { ldr, dfr } = this.state;
+    return this.isEnabled && (this.isX2apic
+      ? isMeantX2apic(id, destination, logical)
+      : isMeantXapic({ id, ldr, dfr }, destination, logical));
   }
 
   accept(mode: number, vector: number, level: boolean): void {
@@ -208,19 +193,19 @@ export class Lapic implements Device {
     this.#update();
   }
 
+  get ppr(): number {
+    return this.#priority.ppr;
+  }
+
   logicalId(): number {
-    return this.isX2apic
-      ? (((this.id >>> 4) << 16) | (1 << (this.id & 15))) >>> 0
-      : this.state.ldr;
+    return this.isX2apic ? x2apicLogicalId(this.id) : this.state.ldr;
   }
 
   endOfInterrupt(): void {
-    const s = this.state;
-    const vector = highestVector(s.isr);
+    const vector = this.#priority.end();
     if (vector >= 0) {
-      setVector(s.isr, vector, false);
       this.#update();
-      if (hasVector(s.tmr, vector)) {
+      if (this.#priority.isLevel(vector)) {
         this.#env.eoi.endOfInterrupt(vector);
       }
     }
@@ -346,8 +331,7 @@ export class Lapic implements Device {
       this.#error(lapicError.receivedIllegalVector);
       return;
     }
-    setVector(s.irr, vector, true);
-    setVector(s.tmr, vector, level);
+    this.#priority.request(vector, level);
   }
 
   #error(bit: number): void {
@@ -365,10 +349,8 @@ export class Lapic implements Device {
   /** The one place that derives priority and attention from the registers. */
   #update(): void {
     const s = this.state;
-    const inService = Math.max(0, highestVector(s.isr));
-    this.ppr = s.tpr >>> 4 >= inService >>> 4 ? s.tpr : inService & 0xf0;
-    const requested = highestVector(s.irr);
-    const ready = requested >>> 4 > this.ppr >>> 4 && requested >= 0;
+    this.#priority.update();
+    const ready = this.#priority.pending() >= 0;
     const before = this.attention;
     this.attention = (ready || this.#hasExternal() ? attention.interrupt : 0)
       | (s.nmi ? attention.nmi : 0) | (s.init ? attention.init : 0)
