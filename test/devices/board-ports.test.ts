@@ -1,5 +1,6 @@
 import { DebugConsole } from "../../src/devices/debug-console.ts";
 import { ExitPort } from "../../src/devices/exit-port.ts";
+import { PcTestdev } from "../../src/devices/pc-testdev.ts";
 import { Port92 } from "../../src/devices/port92.ts";
 import { PostCode } from "../../src/devices/post-code.ts";
 import { ResetControl } from "../../src/devices/reset-control.ts";
@@ -61,6 +62,21 @@ test("port 0x80 keeps the last code", () => {
   assert.equal(guest.inb(0x80), 0x55);
 });
 
+test("the test device echoes at its port and drives interrupt lines", () => {
+  const guest = fakeGuest();
+  plug(guest, new PcTestdev((number) => guest.line(`gsi${number}`)));
+  guest.outl(0xe0, 0x1234_5678);
+  assert.equal(guest.inw(0xe0), 0x5678);
+  guest.outb(0x2005, 1);
+  assert.equal(guest.line("gsi5").level, true);
+  guest.outb(0x2005, 0);
+  assert.equal(guest.line("gsi5").level, false);
+});
+
+deviceContract({
+  name: "pc-testdev",
+  plug: (guest) => plug(guest, new PcTestdev((number) => guest.line(`gsi${number}`))),
+});
 deviceContract({
   name: "reset-control", plug: (guest) => plug(guest, new ResetControl(guest.machine)),
 });

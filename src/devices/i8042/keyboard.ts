@@ -14,8 +14,9 @@ const command = {
 } as const;
 
 export function newKeyboard() {
+  const queue: number[] = [];
   return {
-    queue: [] as number[],
+    queue,
     /** The command whose argument comes next, or -1. */
     expects: -1,
     scanning: true, leds: 0, scanCodeSet: 2, typematic: 0x2b, last: 0,

@@ -13,8 +13,9 @@ const command = {
 } as const;
 
 export function newMouse() {
+  const queue: number[] = [];
   return {
-    queue: [] as number[],
+    queue,
     expects: -1,
     reporting: false, remote: false, wraps: false, scaling2: false,
     resolution: 2, rate: 100,
