@@ -10,6 +10,9 @@ export interface AccessHandler {
   /** Returns an unsigned value of `size` bytes. */
   read(offset: number, size: number): number;
   write(offset: number, size: number, value: number): void;
+  /** Ports: takes accesses whole that start in the claim and reach beyond it. The dword at 0xCF8
+   * is such a register: the bytes in it belong to others. */
+  readonly whole?: boolean;
 }
 
 export interface Claim {
@@ -121,7 +124,7 @@ export class PortSpace implements AddressSpace {
       this.unclaimed(port, size);
       return onesOf(size);
     }
-    if (port + size > range.base + range.size) {
+    if (port + size > range.base + range.size && range.handler.whole !== true) {
       return this.#readBytes(port, size);
     }
     return range.handler.read(port - range.base, size);
@@ -131,7 +134,7 @@ export class PortSpace implements AddressSpace {
     const range = this.#byPort[port];
     if (range === undefined) {
       this.unclaimed(port, size, value);
-    } else if (port + size > range.base + range.size) {
+    } else if (port + size > range.base + range.size && range.handler.whole !== true) {
       for (let index = 0; index < size; index += 1) {
         this.write((port + index) & 0xffff, 1, (value >>> (index * 8)) & 0xff);
       }

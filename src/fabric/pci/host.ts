@@ -6,7 +6,7 @@ import { assert } from "../../base/assert.ts";
 import { bits, onesOf, truncate } from "../../base/bits.ts";
 import { limitedLog, type Log } from "../../base/log.ts";
 import { MiB } from "../../base/units.ts";
-import type { AccessHandler, Claim } from "../address-space.ts";
+import type { Claim } from "../address-space.ts";
 import type { Board, BoardDevice } from "../board.ts";
 import type { InterruptRouter } from "../interrupt.ts";
 import { unwiredIrq } from "../interrupt.ts";
@@ -32,8 +32,6 @@ export interface PciHostOptions {
   readonly memoryEnd: number;
   readonly ioapicPins?: number;
   readonly reservedIrqs?: readonly number[];
-  /** The byte at port 0xCF9, amid the configuration address, belongs to the chipset's reset. */
-  readonly resetControl?: AccessHandler;
 }
 
 /** A function in its slot: for printing, and for tables that firmware makes. */
@@ -48,7 +46,6 @@ export interface PlacedFunction extends PciAddress {
 
 const addressPort = 0xcf8;
 const dataPort = 0xcfc;
-const resetOffset = 1;
 const address = bits({ enable: 31 });
 const addressWritable = 0x80ff_fffc;
 const busCount = 256;
@@ -90,9 +87,10 @@ export class PciHost implements BoardDevice {
   attach(board: Board): void {
     this.#board = board;
     this.#claims = [
-      board.ports.claim("PCI configuration address", addressPort, 4, {
-        read: (offset, size) => this.#readAddress(offset, size),
-        write: (offset, size, value) => this.#writeAddress(offset, size, value),
+      board.ports.claim("PCI configuration address", addressPort, 1, {
+        whole: true,
+        read: (_offset, size) => (size === 4 ? this.state.address : onesOf(size)),
+        write: (_offset, size, value) => this.#writeAddress(size, value),
       }),
       board.ports.claim("PCI configuration data", dataPort, 4, {
         read: (offset, size) => this.#readData(offset, size),
@@ -268,17 +266,8 @@ export class PciHost implements BoardDevice {
     }
   }
 
-  #readAddress(offset: number, size: number): number {
-    if (offset === resetOffset && size === 1) {
-      return this.#options.resetControl?.read(0, 1) ?? onesOf(1);
-    }
-    return size === 4 ? this.state.address : onesOf(size);
-  }
-
-  #writeAddress(offset: number, size: number, value: number): void {
-    if (offset === resetOffset && size === 1) {
-      this.#options.resetControl?.write(0, 1, value);
-    } else if (size === 4) {
+  #writeAddress(size: number, value: number): void {
+    if (size === 4) {
       this.state.address = (value & addressWritable) >>> 0;
     }
   }
