@@ -62,12 +62,13 @@ export class HostFile {
       : stat.size;
   }
 
-  /** Reads up to `into.length` bytes; fewer only at the end. Returns how many. */
-  read(offset: number, into: Uint8Array): number {
+  /** Fills `into`, or `length` bytes of it from `start` on; fewer only at the file's end. Returns
+   * how many. A part is named by numbers so that a disk request makes no object. */
+  read(offset: number, into: Uint8Array, start = 0, length = into.length - start): number {
     let done = 0;
     try {
-      while (done < into.length) {
-        const count = readSync(this.#fd, into, done, into.length - done, offset + done);
+      while (done < length) {
+        const count = readSync(this.#fd, into, start + done, length - done, offset + done);
         if (count === 0) {
           break;
         }
@@ -92,11 +93,11 @@ export class HostFile {
       : this.#eachPart(parts, count, (at, part) => this.read(offset + at, part));
   }
 
-  write(offset: number, from: Uint8Array): number {
+  write(offset: number, from: Uint8Array, start = 0, length = from.length - start): number {
     let done = 0;
     try {
-      while (done < from.length) {
-        done += writeSync(this.#fd, from, done, from.length - done, offset + done);
+      while (done < length) {
+        done += writeSync(this.#fd, from, start + done, length - done, offset + done);
       }
     } catch (error) {
       throw new HostError(`cannot write ${this.path}`, error);

@@ -6,7 +6,7 @@ import { assert } from "../../base/assert.ts";
 import { isPowerOfTwo } from "../../base/bits.ts";
 import { ConfigError, HostError } from "../../base/errors.ts";
 import { MiB } from "../../base/units.ts";
-import type { BlockBackend } from "../../fabric/device.ts";
+import type { BlockBackend, BufferParts } from "../../fabric/device.ts";
 import { openFile, systemErrorCode } from "../../host/files.ts";
 import type { HostFile, OpenFlags } from "../../host/files.ts";
 import { readSectorSize, sectorBytesMin, sectorSizeHelp } from "./sector-size.ts";
@@ -173,6 +173,40 @@ class RawFile implements BlockBackend {
     }
   }
 
+  readParts(offset: number, parts: BufferParts): void {
+    this.#checkRange(offset, parts.totalBytes);
+    try {
+      const views = viewsOf(parts);
+      const count = views === undefined
+        ? this.#file.read(offset, parts.bytes, parts.starts[0], parts.lengths[0])
+        : this.#file.readParts(offset, views);
+      clearFrom(parts, count);
+    } catch (error) {
+      if (systemErrorCode(error) !== "EINVAL") {
+        throw error;
+      }
+      eachPart(parts, (at, part) => this.read(offset + at, part));
+    }
+  }
+
+  writeParts(offset: number, parts: BufferParts): void {
+    assert(!this.readOnly, "nothing writes to a disk that was opened for reading");
+    this.#checkRange(offset, parts.totalBytes);
+    try {
+      const views = viewsOf(parts);
+      if (views === undefined) {
+        this.#file.write(offset, parts.bytes, parts.starts[0], parts.lengths[0]);
+      } else {
+        this.#file.writeParts(offset, views);
+      }
+    } catch (error) {
+      if (systemErrorCode(error) !== "EINVAL") {
+        throw error;
+      }
+      eachPart(parts, (at, part) => this.write(offset + at, part));
+    }
+  }
+
   flush(): void {
     this.#file.sync();
   }
@@ -221,5 +255,32 @@ class RawFile implements BlockBackend {
       bounce.set(piece);
       this.#file.write(offset + done, bounce.subarray(0, piece.length));
     }
+  }
+}
+
+/** A vectored call wants objects; a single part, which is most of them, needs none. */
+function viewsOf(parts: BufferParts): Uint8Array[] | undefined {
+  if (parts.count === 1) {
+    return undefined;
+  }
+  const views: Uint8Array[] = [];
+  eachPart(parts, (_at, part) => views.push(part));
+  return views;
+}
+
+function eachPart(parts: BufferParts, use: (at: number, part: Uint8Array) => void): void {
+  let at = 0;
+  for (let index = 0; index < parts.count; index += 1) {
+    const start = parts.starts[index] ?? 0;
+    const length = parts.lengths[index] ?? 0;
+    use(at, parts.bytes.subarray(start, start + length));
+    at += length;
+  }
+}
+
+/** What a cut file no longer has reads as zeros. */
+function clearFrom(parts: BufferParts, count: number): void {
+  if (count < parts.totalBytes) {
+    eachPart(parts, (at, part) => part.fill(0, Math.max(0, count - at)));
   }
 }

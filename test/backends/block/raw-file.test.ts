@@ -54,6 +54,38 @@ test("requests work on shared memory, which is what guest RAM is", () => {
   disk.close();
 });
 
+function partsOf(bytes: Uint8Array, ranges: readonly (readonly [number, number])[]) {
+  return {
+    bytes, starts: Float64Array.from(ranges, ([start]) => start),
+    lengths: Float64Array.from(ranges, ([, length]) => length),
+    count: ranges.length, totalBytes: ranges.reduce((sum, [, length]) => sum + length, 0),
+  };
+}
+
+test("many parts move in one request, also on shared memory", () => {
+  const path = folder.put("parts.img", new Uint8Array(4096));
+  const disk = openRawFile({ key, path });
+  const ram = new Uint8Array(new SharedArrayBuffer(8192)).fill(7);
+  for (const ranges of [[[5, 1024]], [[100, 24], [4000, 1000]], []] as const) {
+    const parts = partsOf(ram, ranges);
+    ranges.forEach(([start, length], index) => ram.fill(index + 1, start, start + length));
+    disk.writeParts?.(512, parts);
+    const kept = ram.slice();
+    ram.fill(9);
+    disk.readParts?.(512, parts);
+    for (const [start, length] of ranges) {
+      assert.deepEqual(ram.slice(start, start + length), kept.slice(start, start + length));
+      ram.fill(9, start, start + length);
+    }
+    assert.ok(ram.every((byte) => byte === 9));
+  }
+  truncateSync(path, 600);
+  disk.readParts?.(512, partsOf(ram, [[0, 60], [1000, 100]]));
+  assert.deepEqual([ram[0], ram[59], ram[1000], ram[1027], ram[1028], ram[1099], ram[1100]],
+    [1, 2, 2, 2, 0, 0, 9]);
+  disk.close();
+});
+
 test("bytes that a cut file no longer has read as zeros", () => {
   const path = folder.put("cut.img", new Uint8Array(4096).fill(1));
   const disk = openRawFile({ key, path });
