@@ -5,6 +5,7 @@
 import { defined } from "../../base/assert.ts";
 import { HostError } from "../../base/errors.ts";
 import { limitedLog, type Log } from "../../base/log.ts";
+import { MiB } from "../../base/units.ts";
 import { md5 } from "../../base/md5.ts";
 import { options, text, type OptionsOf } from "../../config/options.ts";
 import type { BlockBackend, BufferParts } from "../../fabric/device.ts";
@@ -29,6 +30,8 @@ const status = { ok: 0, ioError: 1, unsupported: 2 } as const;
 const queueSize = 128;
 /** Header and status take a descriptor each (bhyve). */
 const segmentsMax = queueSize - 2;
+/** The machine stands still while a request runs; drivers ask for a few MiB at most. */
+const requestBytesMax = 256 * MiB;
 const serialBytes = 20;
 const configBytes = 60;
 /** One range a request, up to 2 TiB, as bhyve's. */
@@ -157,15 +160,19 @@ export class VirtioBlk implements VirtioHandler {
   }
 
   /** Whole sectors of the disk's own size, all of them on the disk. */
-  #fits(offset: number, length: number): boolean {
+  #onDisk(offset: number, length: number): boolean {
     const unit = this.#disk.sectorBytes;
     return offset % unit === 0 && length % unit === 0 && offset + length <= this.#sizeBytes;
+  }
+
+  #movable(offset: number, length: number): boolean {
+    return length <= requestBytesMax && this.#onDisk(offset, length);
   }
 
   #read(current: BlkRequest): number {
     const offset = current.sector * sectorBytes;
     const data = current.in;
-    if (!this.#fits(offset, data.totalBytes)) {
+    if (!this.#movable(offset, data.totalBytes)) {
       return status.ioError;
     }
     if (this.#disk.readParts !== undefined) {
@@ -180,7 +187,7 @@ export class VirtioBlk implements VirtioHandler {
   #write(current: BlkRequest): number {
     const offset = current.sector * sectorBytes;
     const data = current.out;
-    if (this.#readOnly || !this.#fits(offset, data.totalBytes)) {
+    if (this.#readOnly || !this.#movable(offset, data.totalBytes)) {
       return status.ioError;
     }
     if (this.#disk.writeParts !== undefined) {
@@ -226,7 +233,7 @@ export class VirtioBlk implements VirtioHandler {
     if ((flags & ~known) !== 0) {
       return status.unsupported;
     }
-    if (!this.#fits(offset, length)) {
+    if (!this.#onDisk(offset, length)) {
       return status.ioError;
     }
     if (wanted === feature.discard) {
