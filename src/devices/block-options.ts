@@ -9,6 +9,8 @@ export const blockOptions = options({
   readOnly: flag({ key: "ro", default: false, help: "Refuse guest writes." }),
   noDelete: flag({ key: "nodelete", default: false, help: "Offer no discard (TRIM)." }),
   noDelay: flag({ key: "nodelay", default: false, help: "Accepted for compatibility." }),
-  sectorSize: text({ key: "sectorsize", help: "Sector size in bytes: logical or logical/physical." }),
+  sectorSize: text({
+    key: "sectorsize", help: "Sector size in bytes: logical or logical/physical.",
+  }),
   bootIndex: integer({ key: "bootindex", help: "Place in the firmware's boot order." }),
 });

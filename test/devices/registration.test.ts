@@ -46,5 +46,6 @@ test("the interfaces of a virtio device are chosen by a key", () => {
 });
 
 test("a disk needs a path, and its serial number has twenty bytes at most", () => {
-  assert.deepEqual(make("virtio-blk", { ser: "x".repeat(21) }), ["pci.0.3.0.path", "pci.0.3.0.ser"]);
+  assert.deepEqual(make("virtio-blk", { ser: "x".repeat(21) }),
+    ["pci.0.3.0.path", "pci.0.3.0.ser"]);
 });

@@ -8,10 +8,10 @@ import { limitedLog, type Log } from "../../base/log.ts";
 import { MiB } from "../../base/units.ts";
 import { md5 } from "../../base/md5.ts";
 import { options, text, type OptionsOf } from "../../config/options.ts";
-import type { BlockBackend, BufferParts } from "../../fabric/device.ts";
+import type { BlockBackend } from "../../fabric/device.ts";
 import type { PciEnv } from "../../fabric/pci/description.ts";
 import { blockOptions } from "../block-options.ts";
-import { BlkRequest, sectorBytes } from "./blk-requests.ts";
+import { BlkRequest, eachPart, sectorBytes } from "./blk-requests.ts";
 import { fixedConfig, type DeviceConfig, type VirtioFace, type VirtioHandler } from "./core.ts";
 import { virtioDevice } from "./device.ts";
 import type { Virtqueue } from "./virtqueue.ts";
@@ -241,16 +241,5 @@ export class VirtioBlk implements VirtioHandler {
     }
     this.#disk.writeZeroes?.(offset, length);
     return status.ok;
-  }
-}
-
-/** For what is rare, or for back ends that take one part at a time. */
-function eachPart(parts: BufferParts, use: (part: Uint8Array, at: number) => void): void {
-  let done = 0;
-  for (let index = 0; index < parts.count; index += 1) {
-    const start = parts.starts[index] ?? 0;
-    const length = parts.lengths[index] ?? 0;
-    use(parts.bytes.subarray(start, start + length), done);
-    done += length;
   }
 }

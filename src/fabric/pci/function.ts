@@ -81,8 +81,9 @@ export class PciFunction {
     if (options.msix !== undefined) {
       this.msix = new Msix(this.config, options.msix);
       const { bar: index, vectors } = options.msix;
-      const bar = { index, kind: "mem32", size: msixBarBytes(vectors), handler: this.msix } as const;
-      this.#bars.push(new Bar(this.name, this.config, bar));
+      this.#bars.push(new Bar(this.name, this.config, {
+        index, kind: "mem32", size: msixBarBytes(vectors), handler: this.msix,
+      }));
     }
     if (options.msiVectors !== undefined) {
       this.msi = new Msi(this.config, options.msiVectors);

@@ -57,7 +57,8 @@ function header(type: number, sector: number): Uint8Array {
   return bytes;
 }
 
-const joined = (parts: readonly Uint8Array[]) => Uint8Array.from(parts.flatMap((each) => [...each]));
+const joined = (parts: readonly Uint8Array[]) =>
+  Uint8Array.from(parts.flatMap((each) => [...each]));
 const pattern = (length: number) => new Uint8Array(length).map((_zero, index) => index * 13 + 5);
 
 for (const each of ["legacy", "modern"] as const) {
