@@ -141,7 +141,8 @@ export class SplitRing implements Ring {
     return ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
   }
 
-  /** Follows a chain; says what is wrong with it. */
+  /** Follows a chain; says what is wrong with it. The table's limit on pieces ends every walk, also
+   * one that goes in a circle. */
   #walk(table: ChainTable, row: number, head: number): string | undefined {
     const view = this.#view;
     let base = this.#descriptors;
@@ -149,8 +150,7 @@ export class SplitRing implements Ring {
     let index = head;
     let inTable = false;
     table.begin(row, head);
-    // A chain that visits more descriptors than there are goes in a circle.
-    for (let left = count; left > 0; left -= 1) {
+    for (;;) {
       if (index >= count) {
         return "a descriptor's number is out of range";
       }
@@ -172,7 +172,6 @@ export class SplitRing implements Ring {
         base = start;
         count = length / descriptor.size;
         index = 0;
-        left = count + 1;
         continue;
       }
       const wrong = table.add(row, start, length, (flags & flag.write) !== 0);
@@ -181,6 +180,5 @@ export class SplitRing implements Ring {
       }
       index = view.getUint16(at + descriptor.next.offset, true);
     }
-    return "a chain goes in a circle";
   }
 }

@@ -2,6 +2,7 @@ import { FakeGuest, SeededEntropy } from "../../../src/devices/testing/fake-gues
 import { plugPci } from "../../../src/devices/testing/pci-slot.ts";
 import { VirtioDriver, type DriverOptions } from "../../../src/devices/testing/virtio-driver.ts";
 import { virtioRnd } from "../../../src/devices/virtio/rnd.ts";
+import { assignState, copyState } from "../../../src/fabric/state.ts";
 import { gpa } from "../../../src/base/units.ts";
 import { assert, seed, test } from "../../support/harness.ts";
 
@@ -10,13 +11,17 @@ const indirect = 28;
 const eventIndex = 29;
 const interfaces = ["legacy", "modern"] as const;
 
+function plug(guest: FakeGuest) {
+  return plugPci<unknown, Parameters<typeof virtioRnd.create>[0]>(
+    guest, virtioRnd, { transport: "transitional" });
+}
+
 function started(options: DriverOptions) {
   const guest = new FakeGuest({ memoryBytes: 4 * 1024 * 1024 });
-  const { device } = plugPci<unknown, Parameters<typeof virtioRnd.create>[0]>(
-    guest, virtioRnd, { transport: "transitional" });
+  const { host, device } = plug(guest);
   const driver = new VirtioDriver(guest, options);
   assert.ok(driver.start());
-  return { guest, device, driver, queue: driver.queue(0) };
+  return { guest, host, device, driver, queue: driver.queue(0) };
 }
 
 const needsReset = (driver: VirtioDriver) => (driver.status() & 64) !== 0;
@@ -135,6 +140,7 @@ const sabotages: { readonly [what: string]: Sabotage } = {
     queue.offer(0);
   },
   "an available index that runs ahead": (queue, guest) => {
+    queue.describe(0, 0x1000, 16, 2, 0);
     guest.memory.setU16(gpa(queue.available + 2), 65);
   },
   "an indirect table of half a descriptor": (queue) => {
@@ -226,12 +232,22 @@ test("garbage in rings neither throws nor hangs", () => {
   }
 });
 
-test("a queue goes on where it was after its state was loaded", () => {
-  const { device, queue } = started({ interface: "modern", features: [eventIndex] });
-  queue.send({ writable: [4] });
-  device.sync();
-  assert.equal(queue.send({ writable: [9] }).usedBytes, 9);
-});
+for (const each of interfaces) {
+  test(`${each}: another device goes on where the first was, given its state`, () => {
+    const { guest, device, host, queue } = started({
+      interface: each, features: [eventIndex, indirect], msix: true,
+    });
+    queue.send({ writable: [4] });
+    const saved = copyState(device.state);
+    device.detach();
+    host.detach();
+    const next = plug(guest);
+    assignState(next.device.state, saved);
+    next.device.sync();
+    assert.equal(queue.send({ writable: [9], indirect: true }).usedBytes, 9);
+    assert.equal(guest.msi.messages.length, 2);
+  });
+}
 
 test("a smaller ring may be chosen, but no odd one", () => {
   const { guest, device, driver } = started({ interface: "modern" });
