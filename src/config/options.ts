@@ -40,8 +40,10 @@ export interface LeafOption<T> {
   readonly limits: Limits;
   /** What is allowed, in words. */
   readonly allowed: string;
-  /** Exit status for a bad value, where bhyve's is not 4. */
-  readonly status: number | undefined;
+  /** bhyve never reads a bad value of this key at start, so one is reported and passed over. */
+  readonly lenient: boolean;
+  /** Accepted, but without effect until its consumer exists. */
+  readonly pending: boolean;
   read(text: string): Reading<unknown>;
 }
 
@@ -80,7 +82,8 @@ interface LeafArguments<T> {
   readonly aliases?: readonly string[];
   readonly required?: boolean;
   readonly default?: T;
-  readonly status?: number;
+  readonly lenient?: boolean;
+  readonly pending?: boolean;
 }
 
 export interface TextArguments extends LeafArguments<string> {
@@ -122,7 +125,8 @@ function leaf(from: LeafArguments<unknown>, parts: LeafParts): LeafOption<unknow
     default: from.default,
     limits: parts.limits ?? {},
     allowed: parts.allowed,
-    status: from.status,
+    lenient: from.lenient ?? false,
+    pending: from.pending ?? false,
     read: (text) => parts.read(text),
   };
 }
@@ -202,7 +206,10 @@ export function size(from: SizeArguments): LeafOption<unknown> {
   const allowed = `${sizeHelp}; from ${describeBytes(min)} to ${describeBytes(max)}`;
   const read = (value: string): Reading<number> => {
     const reading = readSize(value);
-    if ("wrong" in reading || reading.value < BigInt(min) || reading.value > BigInt(max)) {
+    if ("wrong" in reading) {
+      return reading;
+    }
+    if (reading.value < BigInt(min) || reading.value > BigInt(max)) {
       return { wrong: `allowed: ${allowed}` };
     }
     return { value: Number(reading.value) };
@@ -247,40 +254,48 @@ export function numbered<const S extends Schema>(schema: S, from: {
 }
 
 /** A schema read, or everything that is wrong with it. */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+export type Parsed<T> = ({ readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Problem[] })
+  /** Bad values of lenient options; the default stands in for them. */
+  & { readonly passedOver: readonly Problem[] };
 
 /** Reads `schema` from `node`; reports every problem and throws none. */
 export function parse<S extends Schema>(schema: S, node: OptionNode): Parsed<OptionsOf<S>>;
 export function parse(schema: Schema, node: OptionNode): Parsed<Record<string, unknown>> {
-  const problems: Problem[] = [];
-  const value = parseNode(schema, node, problems);
-  return problems.length === 0 ? { ok: true, value } : { ok: false, problems };
+  const findings: Findings = { problems: [], passedOver: [] };
+  const value = parseNode(schema, node, findings);
+  const { problems, passedOver } = findings;
+  return problems.length === 0 ? { ok: true, value, passedOver }
+    : { ok: false, problems, passedOver };
 }
 
 type Values = Record<string, unknown>;
 
-function parseNode(schema: Schema, node: OptionNode, problems: Problem[]): Values {
+interface Findings {
+  readonly problems: Problem[];
+  readonly passedOver: Problem[];
+}
+
+function parseNode(schema: Schema, node: OptionNode, findings: Findings): Values {
   const values: Values = {};
   for (const [property, option] of Object.entries(schema)) {
     const key = option.key ?? property;
     switch (option.kind) {
       case "group":
-        values[property] = parseNode(option.schema, childNode(node, key), problems);
+        values[property] = parseNode(option.schema, childNode(node, key), findings);
         break;
       case "numbered":
-        values[property] = parseNumbered(option, childNode(node, key), problems);
+        values[property] = parseNumbered(option, childNode(node, key), findings);
         break;
       default:
-        values[property] = parseLeaf(option, node, key, problems);
+        values[property] = parseLeaf(option, node, key, findings);
     }
   }
   return values;
 }
 
 function parseNumbered(
-  option: NumberedOption<Schema>, node: OptionNode, problems: Problem[],
+  option: NumberedOption<Schema>, node: OptionNode, findings: Findings,
 ): ReadonlyMap<number, Values> {
   const found = new Map<number, Values>();
   const numbers = [...node.names()].filter((name) => /^(0|[1-9][0-9]*)$/.test(name)).map(Number)
@@ -289,28 +304,30 @@ function parseNumbered(
   for (const number of numbers) {
     const child = node.node(String(number));
     if (child) {
-      found.set(number, parseNode(option.schema, child, problems));
+      found.set(number, parseNode(option.schema, child, findings));
     }
   }
   return found;
 }
 
 function parseLeaf(
-  option: LeafOption<unknown>, node: OptionNode, ownKey: string, problems: Problem[],
+  option: LeafOption<unknown>, node: OptionNode, ownKey: string, findings: Findings,
 ): unknown {
+  const { problems, passedOver } = findings;
   const { key, given } = firstGiven(node, [ownKey, ...option.aliases]) ?? { key: ownKey };
-  const status = option.status === undefined ? {} : { status: option.status };
   if (given === undefined) {
     if (option.required) {
       const message = `is required; allowed: ${option.allowed}`;
-      problems.push({ key: joinKey(node.path, key), message, ...status });
+      problems.push({ key: joinKey(node.path, key), message });
     }
     return option.default;
   }
   const reading = option.read(given);
   if ("wrong" in reading) {
-    problems.push({
-      key: joinKey(node.path, key), value: given, message: reading.wrong, ...status,
+    const status = reading.status === undefined ? {} : { status: reading.status };
+    const at = joinKey(node.path, key);
+    (option.lenient ? passedOver : problems).push({
+      key: at, value: given, message: reading.wrong, ...status,
     });
     return option.default;
   }

@@ -1,7 +1,14 @@
 /** Texts of configuration values, read the way bhyve 15.1 and its C library read them. */
+import { exitStatus } from "../base/errors.ts";
 
 /** A value read, or what was allowed instead. */
-export type Reading<T> = { readonly value: T } | { readonly wrong: string };
+export type Reading<T> = { readonly value: T } | Wrong;
+
+interface Wrong {
+  readonly wrong: string;
+  /** Exit status, where bhyve's is not 4. */
+  readonly status?: number;
+}
 
 const trueWords = new Set(["true", "on", "yes"]);
 const falseWords = new Set(["false", "off", "no"]);
@@ -100,7 +107,7 @@ export const sizeHelp = "a number of MiB, or of bytes from 1048576 on, "
 /** A memory size in bytes: below 1 MiB a plain number counts MiB; expand_number(3) suffixes. */
 export function readSize(text: string): Reading<bigint> {
   const { value, length } = numberPrefix(text);
-  const wrong = { wrong: `allowed: ${sizeHelp}` };
+  const wrong = { wrong: `allowed: ${sizeHelp}`, status: exitStatus.usage };
   if (length === 0) {
     return wrong;
   }
@@ -131,24 +138,85 @@ export const pciLimits = { bus: 255, slot: 31, func: 7 } as const;
 export const slotHelp = "slot, slot:function or bus:slot:function; bus up to 255, slot 31, "
   + "function 7";
 
-/** One `%d` of sscanf(3): blanks, a sign, decimal digits. */
-const scanned = "[ \\t\\n\\v\\f\\r]*([+-]?[0-9]+)";
+/** The source of a regular expression for one `%d` of sscanf(3): blanks, a sign, digits. */
+export const scanned = "[ \\t\\n\\v\\f\\r]*([+-]?[0-9]+)";
 const threeNumbers = new RegExp(`^${scanned}:${scanned}:${scanned}`);
 const twoNumbers = new RegExp(`^${scanned}:${scanned}`);
 const oneNumber = new RegExp(`^${scanned}`);
+
+/** An `int` as sscanf(3) stores it: clamped to 64 bits, then cut to 32. */
+export function scannedInt(digits: string): number {
+  const limit = 1n << 63n;
+  const value = BigInt(digits.replace("+", ""));
+  const clamped = value >= limit ? limit - 1n : value < -limit ? -limit : value;
+  return Number(BigInt.asIntN(32, clamped));
+}
 
 /** What `sscanf("%d:%d:%d")`, then `%d:%d`, then `%d` make of a text: trailing junk is ignored. */
 export function readSlot(text: string): Reading<PciSlot> {
   const [, ...numbers] = threeNumbers.exec(text) ?? twoNumbers.exec(text)
     ?? oneNumber.exec(text) ?? [];
-  const [first, second, third] = numbers.map(Number);
+  const [first, second, third] = numbers.map(scannedInt);
   const found = third !== undefined ? { bus: first ?? -1, slot: second ?? -1, func: third }
     : { bus: 0, slot: first ?? -1, func: second ?? 0 };
   const inRange = (value: number, max: number) => value >= 0 && value <= max;
   if (inRange(found.bus, pciLimits.bus) && inRange(found.slot, pciLimits.slot)
     && inRange(found.func, pciLimits.func)) {
-    // `-0` satisfies the range; a key must not show it.
-    return { value: { bus: found.bus + 0, slot: found.slot + 0, func: found.func + 0 } };
+    return { value: found };
   }
   return { wrong: `allowed: ${slotHelp}` };
+}
+
+/** Host CPUs that a list may name. */
+const cpuMax = 1023;
+export const cpuListHelp = `CPUs from 0 to ${cpuMax} and ranges of them, joined by commas: 0,2-3`;
+
+/** A list of CPU numbers, `0,2-3`, each in base 0; sorted and without repeats. */
+export function readCpuList(text: string): Reading<readonly number[]> {
+  const wrong = { wrong: `allowed: ${cpuListHelp}` };
+  const found = new Set<number>();
+  for (const item of text.split(",")) {
+    const first = numberPrefix(item);
+    const last = item.charAt(first.length) === "-" ? numberPrefix(item.slice(first.length + 1))
+      : { value: first.value, length: -1 };
+    // No separator was read if there is no range.
+    const length = first.length + 1 + last.length;
+    const inRange = first.value >= 0n && first.value <= last.value && last.value <= BigInt(cpuMax);
+    if (first.length === 0 || last.length === 0 || length !== item.length || !inRange) {
+      return wrong;
+    }
+    for (let cpu = Number(first.value); cpu <= Number(last.value); cpu += 1) {
+      found.add(cpu);
+    }
+  }
+  return { value: [...found].sort((a, b) => a - b) };
+}
+
+/** How virtual CPUs are arranged. */
+export interface Topology {
+  readonly sockets: number;
+  readonly cores: number;
+  readonly threads: number;
+  readonly cpus: number;
+}
+
+export const cpusMax = 65535;
+
+/** Completes a topology as bhyve does: sockets default to the number of CPUs, or to one. */
+export function completeTopology(given: {
+  readonly cpus: number | undefined; readonly sockets: number | undefined;
+  readonly cores: number; readonly threads: number;
+}): Reading<Topology> {
+  const { cores, threads } = given;
+  const sockets = given.sockets ?? given.cpus ?? 1;
+  const cpus = sockets * cores * threads;
+  if (cpus > cpusMax) {
+    return { wrong: `${sockets} sockets, ${cores} cores and ${threads} threads make ${cpus} CPUs; `
+      + `allowed: up to ${cpusMax}` };
+  }
+  if (given.cpus !== undefined && given.cpus !== cpus) {
+    return { wrong: `${sockets} sockets, ${cores} cores and ${threads} threads make ${cpus} CPUs; `
+      + `allowed: ${given.cpus}, the value of cpus (sockets default to it)` };
+  }
+  return { value: { sockets, cores, threads, cpus } };
 }

@@ -361,13 +361,19 @@ function buildCase(main: Main, number: number, labels: Labels, parts: Parts): vo
   code.recycle(taken);
 }
 
+/** (first micro-op, its index table), or zeros to start at state.rip → exit reason. */
 function buildMain(module: ModuleBuilder, parts: Parts): number {
-  const { index, code } = module.declare([], ["i32"]);
+  const { index, code } = module.declare(["i32", "i32"], ["i32"]);
   const main = new Main(code);
   code.set(main.tlb, load("i32.load", i32(0), state.tlb));
   code.set(main.rip, load("i64.load", i32(0), state.rip));
-  // Nothing has run yet: the first look-up must charge nothing.
-  code.set(main.upc, i32(-microOp.bytes));
+  code.if(code.get(0), () => {
+    main.enter(code.get(0));
+    code.set(main.table, code.get(1));
+  }, () => {
+    // Nothing has run yet: the first look-up must charge nothing.
+    code.set(main.upc, i32(-microOp.bytes));
+  });
   code.loop((outer) => {
     code.block((lookup) => {
       code.br(lookup, op("i32.lt_s", code.get(main.upc), i32(0)));

@@ -175,7 +175,7 @@ export function lower(
   const each = describe(instruction, which, mode, branch?.near ?? "out");
   const op = blank(defined(generated.operations.get(each.key), `the case ${each.key}`));
   const microOps = [op];
-  if (instruction.memory !== undefined) {
+  if (instruction.memory !== undefined && mnemonic !== "nop") {
     const { memory } = instruction;
     const writes = generated.writesMemory.has(each.key);
     const prefix = addressMicroOp(instruction, memory, mode, offset, each, writes);

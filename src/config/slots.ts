@@ -1,0 +1,85 @@
+/**
+ * The PCI functions of a configuration: `pci.<bus>.<slot>.<function>.*`. Names that are not
+ * plain decimal numbers in range are no functions, as in bhyve 15.1 (pci_emul.c).
+ */
+import type { Problem } from "../base/errors.ts";
+import type { DeviceSchemas } from "./configuration.ts";
+import { legacyDevices } from "./legacy.ts";
+import type { OptionNode, Schema } from "./options.ts";
+import { nearest } from "./suggest.ts";
+import type { Tree } from "./tree.ts";
+import { pciLimits } from "./values.ts";
+import type { PciSlot } from "./values.ts";
+
+/** One configured PCI function whose device has a model. */
+export interface ConfiguredFunction {
+  readonly at: PciSlot;
+  readonly device: string;
+  readonly node: OptionNode;
+  readonly schema: Schema;
+}
+
+/** The functions in order of bus, slot and function, and those that name no usable device. */
+export function findFunctions(tree: Tree, devices: DeviceSchemas): {
+  functions: readonly ConfiguredFunction[]; problems: readonly Problem[];
+} {
+  const functions: ConfiguredFunction[] = [];
+  const problems: Problem[] = [];
+  for (const { at, node } of functionNodes(tree)) {
+    const device = node.value("device");
+    const schema = device === undefined ? undefined : devices.get(device)?.options;
+    if (device !== undefined && schema) {
+      functions.push({ at, device, node, schema });
+    } else {
+      problems.push({
+        key: `${node.path}.device`, ...(device !== undefined && { value: device }),
+        message: noDevice(device, devices),
+      });
+    }
+  }
+  return { functions, problems };
+}
+
+/** Every node that is a PCI function by its name. */
+export function* functionNodes(tree: Tree): Generator<{ at: PciSlot; node: OptionNode }> {
+  const root = tree.root.node("pci");
+  for (const [bus, busNode] of numberedChildren(root, pciLimits.bus)) {
+    for (const [slot, slotNode] of numberedChildren(busNode, pciLimits.slot)) {
+      for (const [func, node] of numberedChildren(slotNode, pciLimits.func)) {
+        yield { at: { bus, slot, func }, node };
+      }
+    }
+  }
+}
+
+function numberedChildren(node: OptionNode | undefined, max: number): [number, OptionNode][] {
+  const found: [number, OptionNode][] = [];
+  for (const name of node?.names() ?? []) {
+    const number = Number(name);
+    if (String(number) === name && Number.isInteger(number) && number >= 0 && number <= max) {
+      const child = node?.node(name);
+      if (child) {
+        found.push([number, child]);
+      }
+    }
+  }
+  return found.sort(([a], [b]) => a - b);
+}
+
+function noDevice(device: string | undefined, devices: DeviceSchemas): string {
+  const names = [...devices.keys()];
+  const allowed = names.length === 0 ? "allowed: nothing, as this program has no device models"
+    : `allowed: ${names.toSorted().join(", ")}`;
+  if (device === undefined) {
+    return `is required; ${allowed}`;
+  }
+  const legacy = legacyDevices.find(({ name }) => name === device);
+  if (legacy?.device !== undefined) {
+    return `is a name for -s only; use ${legacy.device}`;
+  }
+  if (legacy) {
+    return `has no model in tsbhyve yet; ${allowed}`;
+  }
+  const near = nearest(device, names);
+  return `is no device${near === undefined ? "" : `; did you mean ${near}?`}; ${allowed}`;
+}

@@ -1,0 +1,11 @@
+/** The part of the optional package koffi that is used here (docs/decisions/0010-koffi.md). */
+declare module "koffi" {
+  interface Library {
+    func(definition: string): (...parameters: (number | string)[]) => number | string | null;
+  }
+  const koffi: {
+    load(path: string): Library;
+    errno(): number;
+  };
+  export default koffi;
+}
