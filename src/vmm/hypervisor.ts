@@ -4,6 +4,7 @@
  * runs the vCPU; `run` returns only when the run loop has something to decide.
  */
 import type { Log } from "../base/log.ts";
+import type { Board } from "../fabric/board.ts";
 import type { Clock } from "../fabric/clock.ts";
 import type { InterruptRouter } from "../fabric/interrupt.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
@@ -57,11 +58,17 @@ export interface Vcpu {
 }
 
 export interface VmOptions {
+  /** RAM: a multiple of 4 KiB. */
   readonly memoryBytes: number;
   readonly cpus: number;
+  /** Boot ROM, a multiple of 4 KiB, ending at 4 GiB. Its last 128 KiB are copied to RAM below
+   * 1 MiB at each reset, as a PC's chip set shadows them. */
+  readonly rom?: Uint8Array;
   readonly bus: VcpuBus;
   readonly clock: Clock;
   readonly log: Log;
+  /** Something woke a halted vCPU: an interrupt, from a timer, a device or another thread. */
+  readonly wake: () => void;
 }
 
 /** A virtual machine: RAM, vCPUs, and the interrupt controllers that belong to them. */
@@ -69,6 +76,12 @@ export interface Vm {
   readonly memory: GuestMemory;
   readonly vcpus: readonly Vcpu[];
   readonly interrupts: InterruptRouter;
+  /** Claims the ports and pages of the controllers that the back end models itself. */
+  attach(board: Board): void;
+  /** The board's NMI, wired to LINT1 of every processor. */
+  setNmi(level: boolean): void;
+  /** Interrupt controllers and vCPUs as after power-on; RAM keeps its bytes but for the ROM's
+   * shadow. */
   reset(): void;
   destroy(): void;
 }
