@@ -1,0 +1,52 @@
+/**
+ * Starts a guest without a boot ROM: recognises a kernel by its content, loads it, and says with
+ * which registers the first processor enters it. Kinds: Linux bzImage and images that keep its
+ * boot protocol, ELF with a PVH note, multiboot 1.
+ */
+import { ConfigError } from "../base/errors.ts";
+import type { GuestMemory } from "../fabric/memory.ts";
+import type { E820Entry } from "./e820.ts";
+import type { EntryState } from "./entry.ts";
+
+/** A file that the user named; `key` and `path` are for error messages. */
+export interface BootFile {
+  /** `boot.kernel`, `boot.initrd`, `boot.modules`. */
+  readonly key: string;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A file for a multiboot or PVH kernel beside the initrd. */
+export interface BootModule extends BootFile {
+  /** What the kernel is told of it: by custom the file's name and arguments. */
+  readonly commandLine: string;
+}
+
+export interface BootRequest {
+  readonly memory: GuestMemory;
+  readonly kernel: BootFile;
+  readonly initrd?: BootFile | undefined;
+  readonly modules?: readonly BootModule[] | undefined;
+  /** Value of `boot.cmdline`. */
+  readonly commandLine: string;
+  /** What `buildFirmwareTables` returned. */
+  readonly tables: { readonly rsdp?: number | undefined; readonly e820: readonly E820Entry[] };
+}
+
+export interface LoadedBoot {
+  readonly entry: EntryState;
+  /** What was found, for the log: `Linux 6.1.0-50-cloud-amd64, XZ, 64-bit entry`. */
+  readonly kind: string;
+  /** The map that the guest was told. */
+  readonly e820: readonly E820Entry[];
+}
+
+/**
+ * Loads everything into RAM. Throws ConfigError. After a reset of the machine it is called again
+ * (the guest has overwritten what it loaded); it keeps nothing between calls.
+ */
+export async function loadBoot(request: BootRequest): Promise<LoadedBoot> {
+  throw new ConfigError({
+    key: request.kernel.key, value: request.kernel.path, message: "cannot be loaded",
+  });
+}
