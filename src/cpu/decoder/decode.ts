@@ -145,6 +145,7 @@ function prefixFits(each: Row, prefixes: Prefixes): boolean {
   switch (each.prefix) {
     case undefined: return true;
     case "none": return !prefixes.operandSize && prefixes.repeat === 0;
+    case "noRepeat": return prefixes.repeat === 0;
     case "66": return prefixes.operandSize && prefixes.repeat === 0;
     case "F3": return prefixes.repeat === 0xf3;
     case "F2": return prefixes.repeat === 0xf2;
@@ -406,6 +407,22 @@ export function decode(bytes: Uint8Array, mode: DecodeMode): DecodeResult {
   return finish(cursor, prefixes, row, opcode, modrm, mode);
 }
 
+/** Six segment registers, of which CS is not written; CR0, 2, 3, 4, 8; DR0 to 7. */
+function registersExist(operands: readonly DecodedOperand[]): boolean {
+  return operands.every((operand, index) => {
+    if (operand.kind !== "register") {
+      return true;
+    }
+    switch (operand.class) {
+      case "segment": return operand.number <= segmentIndex.gs
+        && !(operand.number === segmentIndex.cs && index === 0);
+      case "control": return [0, 2, 3, 4, 8].includes(operand.number);
+      case "debug": return operand.number < 8;
+      default: return true;
+    }
+  });
+}
+
 function finish(
   cursor: Cursor, prefixes: Prefixes, row: Row, opcode: number, modrm: number, mode: DecodeMode,
 ): DecodeResult {
@@ -428,7 +445,7 @@ function finish(
     return { status: "short" };
   }
   const lockable = row.options.lock === true && operands[0]?.kind === "memory";
-  if (prefixes.locked && !lockable) {
+  if ((prefixes.locked && !lockable) || !registersExist(operands)) {
     return { status: "undefined" };
   }
   const instruction: Instruction = {

@@ -34,9 +34,9 @@ define("xchg", (x, dst, src) => {
 });
 row("xchg", "Eb,Gb", "86", { lock: true });
 row("xchg", "Ev,Gv", "87", { lock: true });
-row("xchg", "Zv,rAX", "90"); // 90 itself is NOP: the decoder sees to that.
 define("nop", () => {});
-row("nop", "", "90");
+row("nop", "", "90"); // Before XCHG, which 90 is with REX.B only: the decoder sees to that.
+row("xchg", "Zv,rAX", "90");
 row("nop", "Ev", "0F 1F /r");
 row("nop", "Ev", "0F 0D /r"); // PREFETCHW and relatives.
 row("nop", "Ev", "0F 18 /r"); // PREFETCHh
@@ -235,5 +235,5 @@ define("movbe", (x, dst, src) => {
   }
   x.write(dst, swapped);
 }, { cold: true });
-row("movbe", "Gv,Mv", "0F 38 F0", { feature: "movbe" });
-row("movbe", "Mv,Gv", "0F 38 F1", { feature: "movbe" });
+row("movbe", "Gv,Mv", "nfx 0F 38 F0", { feature: "movbe" });
+row("movbe", "Mv,Gv", "nfx 0F 38 F1", { feature: "movbe" });

@@ -59,10 +59,10 @@ row("clac", "", "np 0F 01 rm2 /1", { feature: "smap" });
 row("stac", "", "np 0F 01 rm3 /1", { feature: "smap" });
 row("monitor", "", "np 0F 01 rm0 /1", { feature: "monitor" });
 row("mwait", "", "np 0F 01 rm1 /1", { feature: "monitor" });
-row("vmcall", "", "0F 01 rm1 /3"); // VMMCALL
-row("vmcall", "", "0F 01 rm1 /0"); // VMCALL
-row("rdrand", "Rv", "0F C7 /6 reg", { feature: "rdrand" });
-row("rdseed", "Rv", "0F C7 /7 reg", { feature: "rdseed" });
+row("vmcall", "", "np 0F 01 rm1 /3"); // VMMCALL
+row("vmcall", "", "np 0F 01 rm1 /0"); // VMCALL
+row("rdrand", "Rv", "nfx 0F C7 /6 reg", { feature: "rdrand" });
+row("rdseed", "Rv", "nfx 0F C7 /7 reg", { feature: "rdseed" });
 row("rdfsbase", "Ry", "F3 0F AE /0 reg", { modes: "long", feature: "fsgsbase" });
 row("rdgsbase", "Ry", "F3 0F AE /1 reg", { modes: "long", feature: "fsgsbase" });
 row("wrfsbase", "Ry", "F3 0F AE /2 reg", { modes: "long", feature: "fsgsbase" });
@@ -81,7 +81,7 @@ row("fence", "", "np 0F AE /7 reg");
 define("clflush", (x, line) => {
   x.load(x.address(line), 8); // Faults as a load does.
 }, { cold: true });
-row("clflush", "Mb", "0F AE /7 mem");
+row("clflush", "Mb", "np 0F AE /7 mem");
 define("pause", () => {});
 row("pause", "", "F3 90");
 for (let escape = 0xd8; escape <= 0xdf; escape += 1) {

@@ -8,7 +8,8 @@ import type { Operand, SemanticsBuilder } from "./builder.ts";
 
 /** Which opcode map a row stands in: one byte, 0F, 0F 38, 0F 3A. */
 export type OpcodeMap = 0 | 1 | 2 | 3;
-export type MandatoryPrefix = "none" | "66" | "F3" | "F2";
+/** "none" and "noRepeat": NP and NFx of the manual, no 66, F2, F3 or no F2, F3 in front. */
+export type MandatoryPrefix = "none" | "noRepeat" | "66" | "F3" | "F2";
 
 /** A letter of appendix A.2 says where the operand is, the rest says how wide. */
 export interface OperandSpec {
@@ -76,8 +77,8 @@ function parseEncoding(text: string): Encoding {
     modrm: false, wide: undefined,
   };
   for (const part of text.split(" ")) {
-    if (part === "np") {
-      encoding.prefix = "none";
+    if (part === "np" || part === "nfx") {
+      encoding.prefix = part === "np" ? "none" : "noRepeat";
     } else if (encoding.opcode < 0 && encoding.map === 0 && /^(66|F3|F2)$/.test(part)
       && (text.includes("0F") || text === "F3 90")) {
       encoding.prefix = part === "66" ? "66" : part === "F3" ? "F3" : "F2";
