@@ -3,10 +3,16 @@
  * which registers the first processor enters it. Kinds: Linux bzImage and images that keep its
  * boot protocol, ELF with a PVH note, multiboot 1.
  */
-import { ConfigError } from "../base/errors.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
 import type { E820Entry } from "./e820.ts";
+import { isElf, readElf } from "./elf.ts";
 import type { EntryState } from "./entry.ts";
+import { ImageReader } from "./image-reader.ts";
+import { isLinux, loadLinux } from "./linux.ts";
+import { findMultiboot, loadMultiboot } from "./multiboot.ts";
+import { loadPvh, pvhEntry } from "./pvh.ts";
+
+const allowed = "a Linux bzImage, an ELF file with a PVH note, a multiboot kernel";
 
 /** A file that the user named; `key` and `path` are for error messages. */
 export interface BootFile {
@@ -46,7 +52,23 @@ export interface LoadedBoot {
  * (the guest has overwritten what it loaded); it keeps nothing between calls.
  */
 export async function loadBoot(request: BootRequest): Promise<LoadedBoot> {
-  throw new ConfigError({
-    key: request.kernel.key, value: request.kernel.path, message: "cannot be loaded",
-  });
+  const image = new ImageReader(request.kernel);
+  if (image.length === 0) {
+    throw image.error(`the file is empty; allowed: ${allowed}`);
+  }
+  if (isLinux(image)) {
+    return loadLinux(image, request);
+  }
+  const elf = isElf(image) ? readElf(image) : undefined;
+  const entry = elf && pvhEntry(image, elf);
+  if (elf !== undefined && entry !== undefined) {
+    return loadPvh(image, elf, entry, request);
+  }
+  const multiboot = findMultiboot(image);
+  if (multiboot !== undefined) {
+    return loadMultiboot(image, multiboot, request);
+  }
+  throw image.error(elf === undefined
+    ? `not a kernel that can be started; allowed: ${allowed}`
+    : `an ELF file without a PVH note or a multiboot header; allowed: ${allowed}`);
 }
