@@ -16,6 +16,8 @@ import { indexTableBytes, type MemoryMap } from "./memory-map.ts";
 const runInstructionsMax = 64;
 /** Room for one run: instructions of two micro-ops, and the jump that ends it. */
 const runBytesMax = (runInstructionsMax * 2 + 2) * microOp.bytes;
+/** At the end of the arena: an instruction of two micro-ops and the jump behind it. */
+const singleBytes = 4 * microOp.bytes;
 
 /** What a helper is told of the instruction it stands for; "undefined" and "long" raise. */
 export type HelperRecord = Instruction | "undefined" | "long";
@@ -44,6 +46,8 @@ export class CodeCache {
   /** Changes whenever pages are dropped. */
   invalidations = 0;
   decodedInstructions = 0;
+  /** The instruction that `single` has decoded. */
+  lastDecoded: Instruction | undefined;
   readonly #map: MemoryMap;
   readonly #generated: GeneratedInterpreter;
   readonly #features: ReadonlySet<string>;
@@ -124,7 +128,7 @@ export class CodeCache {
 
   /** True when `bytes` of arena are left; flushes and says false otherwise. */
   hasRoom(): boolean {
-    if (this.#nextMicroOp + runBytesMax <= this.#map.microOpsEnd) {
+    if (this.#nextMicroOp + runBytesMax + singleBytes <= this.#map.microOpsEnd) {
       return true;
     }
     this.flush();
@@ -257,14 +261,29 @@ export class CodeCache {
     return start;
   }
 
-  /** Micro-ops for one instruction only, then a return to the run loop (single-stepping). */
+  /** Micro-ops for one instruction only, then a return to the run loop (single-stepping). They
+   * stand in a place of their own, which the next call uses again. */
   single(page: CodePage, offset: number, bytes: Uint8Array): number {
     const result = decode(bytes, this.#decodeMode(page.mode));
-    const start = this.#nextMicroOp;
+    const resume = this.#nextMicroOp;
+    const start = this.#map.microOpsEnd - singleBytes;
+    this.#nextMicroOp = start;
+    for (let at = start; at < this.#map.microOpsEnd; at += microOp.bytes) {
+      this.records.delete(at);
+    }
+    const known = page.microOps.length;
     this.#emitInstruction(page, result, offset);
     const length = result.status === "ok" ? result.instruction.length : 1;
     this.#emit(page, leavePage(offset + length), offset, 0);
+    page.microOps.length = known;
+    this.#nextMicroOp = resume;
+    this.lastDecoded = result.status === "ok" ? result.instruction : undefined;
     return start;
+  }
+
+  /** The bytes hold a whole instruction, or one that is none. */
+  decodes(bytes: Uint8Array, mode: CodeMode): boolean {
+    return decode(bytes, this.#decodeMode(mode)).status !== "short";
   }
 
   /** A store is about to change (or a device has changed) `length` bytes of RAM at `host`. */

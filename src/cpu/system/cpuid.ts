@@ -1,0 +1,138 @@
+/** CPUID (Intel SDM 2A): x86-64-v2, with the hypervisor leaves of bhyve. */
+import { cr4Bits, physicalAddressBits } from "../layout.ts";
+import type { Processor } from "./processor.ts";
+import { processorSignature } from "./reset.ts";
+
+/** Features that rows of the instruction tables name. */
+export const cpuFeatures: ReadonlySet<string> = new Set([
+  "invpcid", "smap", "rdrand", "rdseed", "fsgsbase", "xsave", "xsaveopt",
+  "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt",
+]);
+
+const bit = (...numbers: readonly number[]) =>
+  numbers.reduce((all, number) => (all | (1 << number)) >>> 0, 0);
+
+// Leaf 1, in the manual's order of bits.
+const leaf1 = {
+  ecx: bit(0 /* SSE3 */, 9 /* SSSE3 */, 13 /* CX16 */, 17 /* PCID */, 19 /* SSE4.1 */,
+    20 /* SSE4.2 */, 21 /* x2APIC */, 23 /* POPCNT */, 24 /* TSC deadline */, 26 /* XSAVE */,
+    30 /* RDRAND */, 31 /* hypervisor */),
+  edx: bit(0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */,
+    7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 12 /* MTRR */, 13 /* PGE */,
+    14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */,
+    24 /* FXSR */, 25 /* SSE */, 26 /* SSE2 */),
+};
+const apicBit = bit(9);
+const osxsaveBit = bit(27);
+
+const leaf7 = {
+  ebx: bit(0 /* FSGSBASE */, 7 /* SMEP */, 9 /* ERMS */, 10 /* INVPCID */, 18 /* RDSEED */,
+    20 /* SMAP */),
+  ecx: bit(2 /* UMIP */),
+  edx: bit(4 /* FSRM */, 26 /* IBRS */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */),
+};
+
+const extended1 = {
+  ecx: bit(0 /* LAHF in 64-bit mode */),
+  edx: bit(11 /* SYSCALL */, 20 /* NX */, 26 /* 1 GiB pages */, 27 /* RDTSCP */, 29 /* LM */),
+};
+
+export const tscHz = 1_000_000_000;
+const clflushLines = 8;
+const xsaveBytes = 576;
+const vendor = "GenuineIntel";
+const hypervisor = "bhyve bhyve ";
+const brand = "tsbhyve software x86-64-v2 processor";
+const standardMax = 0x16, hypervisorMax = 0x4000_0010, extendedMax = 0x8000_0008;
+const linearAddressBits = 48;
+
+type Leaf = readonly [eax: number, ebx: number, ecx: number, edx: number];
+const zero: Leaf = [0, 0, 0, 0];
+
+function word(text: string, at: number): number {
+  let value = 0;
+  for (let index = 3; index >= 0; index -= 1) {
+    const code = at + index < text.length ? text.charCodeAt(at + index) : 0;
+    value = ((value << 8) | code) >>> 0;
+  }
+  return value;
+}
+
+export interface CpuidContext {
+  readonly apicId: number;
+  readonly cpus: number;
+  readonly osxsave: boolean;
+  readonly apicEnabled: boolean;
+}
+
+function topology(subleaf: number, context: CpuidContext): Leaf {
+  const bits = Math.ceil(Math.log2(Math.max(context.cpus, 1)));
+  if (subleaf === 0) {
+    return [0, 1, 0x100, context.apicId];
+  }
+  return subleaf === 1 ? [bits, context.cpus, 0x201, context.apicId]
+    : [0, 0, subleaf & 0xff, context.apicId];
+}
+
+function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
+  switch (leaf) {
+    case 0: return [standardMax, word(vendor, 0), word(vendor, 8), word(vendor, 4)];
+    case 1: return [
+      processorSignature,
+      ((context.apicId << 24) | (Math.min(context.cpus, 255) << 16) | (clflushLines << 8)) >>> 0,
+      (leaf1.ecx | (context.osxsave ? osxsaveBit : 0)) >>> 0,
+      (context.apicEnabled ? leaf1.edx : leaf1.edx & ~apicBit) >>> 0,
+    ];
+    case 7: return subleaf === 0 ? [0, leaf7.ebx, leaf7.ecx, leaf7.edx] : zero;
+    case 0xb: return topology(subleaf, context);
+    case 0xd:
+      if (subleaf === 0) {
+        return [3, xsaveBytes, xsaveBytes, 0];
+      }
+      return subleaf === 1 ? [1, 0, 0, 0] : zero; // XSAVEOPT
+    case 0x15: return [1, 1, tscHz, 0];
+    case 0x16: return [tscHz / 1e6, tscHz / 1e6, 100, 0];
+    default: return zero;
+  }
+}
+
+function extended(leaf: number): Leaf {
+  switch (leaf) {
+    case 0x8000_0000: return [extendedMax, 0, 0, 0];
+    case 0x8000_0001: return [0, 0, extended1.ecx, extended1.edx];
+    case 0x8000_0002: case 0x8000_0003: case 0x8000_0004: {
+      const at = (leaf - 0x8000_0002) * 16;
+      return [word(brand, at), word(brand, at + 4), word(brand, at + 8), word(brand, at + 12)];
+    }
+    case 0x8000_0007: return [0, 0, 0, bit(8)]; // Invariant TSC
+    case 0x8000_0008: return [physicalAddressBits | (linearAddressBits << 8), 0, 0, 0];
+    default: return zero;
+  }
+}
+
+/** The four registers of a leaf; unknown leaves are zero. */
+export function cpuidLeaf(leaf: number, subleaf: number, context: CpuidContext): Leaf {
+  if (leaf >= 0x8000_0000) {
+    return extended(leaf);
+  }
+  if (leaf === 0x4000_0000) {
+    return [hypervisorMax, word(hypervisor, 0), word(hypervisor, 4), word(hypervisor, 8)];
+  }
+  if (leaf === hypervisorMax) {
+    return [tscHz / 1000, tscHz / 1000, 0, 0];
+  }
+  return leaf < 0x4000_0000 ? standard(leaf, subleaf, context) : zero;
+}
+
+const rax = 0, rcx = 1, rdx = 2, rbx = 3;
+
+export function cpuid(cpu: Processor): void {
+  const result = cpuidLeaf(cpu.gpr32(rax), cpu.gpr32(rcx), {
+    apicId: cpu.options.apicId ?? 0, cpus: cpu.options.cpus ?? 1,
+    osxsave: (cpu.cr4 & cr4Bits.osxsave) !== 0, apicEnabled: cpu.msr.apicEnabled,
+  });
+  cpu.setGpr32(rax, result[0]);
+  cpu.setGpr32(rbx, result[1]);
+  cpu.setGpr32(rcx, result[2]);
+  cpu.setGpr32(rdx, result[3]);
+}

@@ -1,0 +1,635 @@
+/**
+ * One vCPU: the generated interpreter, the state it works on, and the run loop around it, which
+ * looks code up, delivers exceptions and interrupts (Intel SDM 3A §6), and single-steps.
+ */
+import { assert } from "../../base/assert.ts";
+import { instructionBytesMax } from "../decoder/decode.ts";
+import type { Instruction } from "../decoder/instruction.ts";
+import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
+import type { CodeMode } from "../interpreter/forms.ts";
+import { generateInterpreter } from "../interpreter/generate.ts";
+import { memoryMap, type MemoryMap } from "../interpreter/memory-map.ts";
+import {
+  attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
+  pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbBase, tlbSetBytes,
+  tlbSetCount, tlbSets, vector,
+} from "../layout.ts";
+import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
+import { exportedFunction } from "../wasm/module.ts";
+import { DebugRegisters } from "./debug.ts";
+import { deliver } from "./delivery.ts";
+import { cpuFeatures } from "./cpuid.ts";
+import { GuestFault, hasErrorCode } from "./fault.ts";
+import { GuestState } from "./guest-state.ts";
+import { helpers } from "./helpers.ts";
+import { MemoryAccess, type MemoryRegion, type PhysicalBus } from "./memory-access.ts";
+import { ModelRegisters } from "./msr.ts";
+import { resetState } from "./reset.ts";
+
+export interface PortBus {
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
+}
+
+/** A 64-bit MSR in two unsigned halves. */
+export interface MsrValue {
+  lo: number;
+  hi: number;
+}
+
+/** What the processor needs of its local APIC; `attention` has these bits. */
+export const attention = { interrupt: 1, nmi: 2, init: 4, startUp: 8 } as const;
+
+export interface LocalApic {
+  readonly attention: number;
+  tpr: number;
+  pendingVector(): number;
+  acknowledge(): number;
+  takeNmi(): boolean;
+  takeInit(): boolean;
+  takeStartUp(): number;
+  ownsMsr(index: number): boolean;
+  /** False where the processor raises #GP. */
+  readMsr(index: number, result: MsrValue): boolean;
+  writeMsr(index: number, value: MsrValue): boolean;
+}
+
+export interface ProcessorOptions {
+  readonly ramBytes: number;
+  /** Ends at 4 GiB; a multiple of 4 KiB. */
+  readonly rom?: Uint8Array;
+  readonly bus: PhysicalBus & PortBus;
+  /** Undefined: no local APIC, no interrupts (tests of user-mode code). */
+  readonly apic?: LocalApic;
+  /** Nanoseconds, which are also TSC ticks: the TSC runs at 1 GHz. */
+  readonly now: () => number;
+  readonly entropy: (target: Uint8Array) => void;
+  readonly isBootCpu?: boolean;
+  /** What CPUID tells; 0 of 1 when absent. */
+  readonly apicId?: number;
+  readonly cpus?: number;
+}
+
+/** Why `run` returned. */
+export type StopReason = "yield" | "halt" | "tripleFault";
+
+const romTop = 0x1_0000_0000;
+
+export class Processor extends GuestState {
+  readonly memory: WebAssembly.Memory;
+  readonly map: MemoryMap;
+  readonly options: ProcessorOptions;
+  readonly access: MemoryAccess;
+  readonly code: CodeCache;
+  readonly msr: ModelRegisters;
+  readonly debug: DebugRegisters;
+  /** Micro-op of the helper at work. */
+  #upc = 0;
+  readonly #run: (upc: number, table: number) => number;
+  #mode: CodeMode = { bits: 16, stackBits: 16 };
+  #shadow = false;
+  #halted = false;
+  /** Waits for a start-up message (SDM 3A §8.4.4). */
+  #waitsForStartUp = false;
+  #shutDown = false;
+  #stolenBudget = 0;
+  /** Where the next entry starts, when the instruction TLB cannot say: 0, or a micro-op. */
+  #entry = 0;
+  #entryTable = 0;
+  /** NMIs wait for IRET (SDM 3A §6.7.1). */
+  nmiBlocked = false;
+  /** The instruction was a software interrupt: it ends single-stepping of itself. */
+  suppressTrap = false;
+  /** Counters for `vmm.soft.stats`. */
+  readonly counts = { exits: new Float64Array(8), helpers: 0, tlbFlushes: 0, faults: 0,
+    interrupts: 0, ticks: 0 };
+
+  constructor(options: ProcessorOptions) {
+    const romBytes = options.rom?.length ?? 0;
+    const map = memoryMap(options.ramBytes, romBytes);
+    const memory = new WebAssembly.Memory({
+      initial: map.wasmPages, maximum: map.wasmPages, shared: true,
+    });
+    super(memory.buffer);
+    this.options = options;
+    this.map = map;
+    this.memory = memory;
+    const generated = generateInterpreter(map);
+    this.code = new CodeCache(memory.buffer, map, generated, cpuFeatures);
+    const { bus } = options;
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(generated.bytes), { env: {
+      memory,
+      helper: (upc: number) => this.#helper(upc),
+      deviceRead: (lo: number, hi: number, size: number) =>
+        bus.mmioRead((lo >>> 0) + hi * 2 ** 32, size),
+      deviceWrite: (lo: number, hi: number, size: number, value: number) =>
+        bus.mmioWrite((lo >>> 0) + hi * 2 ** 32, size,
+          size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff)),
+      codeWritten: (host: number, length: number) => this.code.invalidate(host, length),
+    } });
+    this.#run = exportedFunction(instance, "run");
+    const walk = exportedFunction(instance, "walk") as unknown as
+      (linear: bigint, request: number) => bigint;
+    this.access = new MemoryAccess({
+      state: this, bus, map, regions: regionsOf(map), code: this.code, walk,
+    });
+    this.msr = new ModelRegisters(this);
+    this.debug = new DebugRegisters(this);
+    if (options.rom !== undefined) {
+      this.bytes.set(options.rom, map.ram + map.ramBytes);
+    }
+    this.reset();
+  }
+
+  /** Power-on or INIT; a processor other than the first then waits for a start-up message. */
+  reset(): void {
+    resetState(this);
+    this.msr.reset();
+    this.debug.reset();
+    this.nmiBlocked = false;
+    this.#shadow = false;
+    this.#halted = false;
+    this.#shutDown = false;
+    this.#waitsForStartUp = this.options.isBootCpu === false;
+    this.code.flush();
+    this.flushTlb();
+    this.sync();
+  }
+
+  // Translation and mode.
+
+  /** Forgets all translations. */
+  flushTlb(): void {
+    this.counts.tlbFlushes += 1;
+    this.bytes.fill(emptyTag, tlbBase, tlbBase + tlbSetCount * tlbSetBytes);
+    this.flushInstructionTlb();
+  }
+
+  flushInstructionTlb(): void {
+    this.bytes.fill(emptyTag, itlbBase, itlbBase + tlbSetCount * itlbBytes);
+  }
+
+  /** Derives code mode and TLB sets from the registers; after any change of them. */
+  sync(): void {
+    const code = this.segmentAttributes(segmentIndex.cs);
+    const stack = this.segmentAttributes(segmentIndex.ss);
+    const long = this.isLongMode && (code & attribute.long) !== 0;
+    const bits = long ? 64 : (code & attribute.big) !== 0 ? 32 : 16;
+    const stackBits = long ? 64 : (stack & attribute.big) !== 0 ? 32 : 16;
+    if (bits !== this.#mode.bits || stackBits !== this.#mode.stackBits) {
+      this.#mode = { bits, stackBits };
+      this.flushInstructionTlb();
+    }
+    const user = this.cpl === 3;
+    const open = (this.cr4 & cr4Bits.smap) !== 0 && (this.u32(state.systemFlags) & eflags.ac) !== 0;
+    const set = user ? tlbSets.user : open ? tlbSets.supervisorAc : tlbSets.supervisor;
+    this.setU32(state.tlb, tlbBase + set * tlbSetBytes);
+    this.setU32(state.itlb, itlbBase + (user ? tlbSets.user : tlbSets.supervisor) * itlbBytes);
+  }
+
+  get codeBits(): 16 | 32 | 64 {
+    return this.#mode.bits;
+  }
+
+  // What helpers use.
+
+  /** RIP of the instruction in hand. */
+  get instructionRip(): bigint {
+    const place = this.view.getUint16(this.#upc + microOp.place, true);
+    return this.maskRip(this.view.getBigUint64(registers + pageRipSlot, true)
+      + BigInt(place & 0xfff));
+  }
+
+  nextRip(instruction: Instruction): bigint {
+    return this.maskRip(this.instructionRip + BigInt(instruction.length));
+  }
+
+  maskRip(rip: bigint): bigint {
+    return BigInt.asUintN(this.codeBits === 64 ? 64 : 32, rip);
+  }
+
+  /** Ends the helper: RIP goes on behind the instruction, with modes and translations anew. */
+  resyncAfter(instruction: Instruction): number {
+    this.rip = this.nextRip(instruction);
+    return this.resync();
+  }
+
+  resync(): number {
+    this.sync();
+    return status.leave + exitReason.resync;
+  }
+
+  /** The same, and interrupts wait for one more instruction. */
+  shadowAfter(instruction: Instruction): number {
+    this.rip = this.nextRip(instruction);
+    this.sync();
+    return status.leave + exitReason.shadow;
+  }
+
+  haltAfter(instruction: Instruction): number {
+    this.rip = this.nextRip(instruction);
+    return status.leave + exitReason.halt;
+  }
+
+  raise(which: number, error?: number): never {
+    throw new GuestFault(which, error ?? (hasErrorCode(which) ? 0 : undefined));
+  }
+
+  requireCpl0(): void {
+    if (this.cpl !== 0) {
+      this.raise(vector.gp, 0);
+    }
+  }
+
+  /** Effective address of the memory operand, cut to the address size. */
+  offsetOf(instruction: Instruction): bigint {
+    const { memory, addressWidth } = instruction;
+    assert(memory !== undefined, "the instruction has a memory operand");
+    let offset = memory.displacement;
+    if (memory.ripRelative) {
+      offset += this.nextRip(instruction);
+    }
+    if (memory.base >= 0) {
+      offset += this.gpr(memory.base);
+    }
+    if (memory.index >= 0) {
+      offset += this.gpr(memory.index) << BigInt(memory.scale);
+    }
+    return BigInt.asUintN(addressWidth, offset);
+  }
+
+  /** Checked linear address of the memory operand. */
+  linear(instruction: Instruction, bytes: number, write: boolean): bigint {
+    return this.linearAt(instruction.segment, this.offsetOf(instruction), bytes, write);
+  }
+
+  /** Linear address of `bytes` at an offset in a segment (SDM 3A §5.3). */
+  linearAt(segment: number, offset: bigint, bytes: number, write: boolean): bigint {
+    if (this.is64Bit) {
+      const base = segment >= segmentIndex.fs && segment <= segmentIndex.gs
+        ? this.segmentBase(segment) : 0n;
+      const linear = BigInt.asUintN(64, base + offset);
+      if (!isCanonical(linear) || !isCanonical(linear + BigInt(bytes - 1))) {
+        this.raise(segment === segmentIndex.ss ? vector.ss : vector.gp, 0);
+      }
+      return linear;
+    }
+    const attributes = this.segmentAttributes(segment);
+    const isCode = (attributes & 8) !== 0, second = (attributes & 2) !== 0;
+    const kindOk = (attributes & attribute.unusable) === 0
+      && (write ? !isCode && second : !isCode || second);
+    const limit = BigInt(this.segmentLimit(segment));
+    const last = offset + BigInt(bytes - 1);
+    const down = !isCode && (attributes & 4) !== 0;
+    const top = (attributes & attribute.big) !== 0 ? 0xffff_ffffn : 0xffffn;
+    if (!kindOk || (down ? offset <= limit || last > top : last > limit)) {
+      this.raise(segment === segmentIndex.ss ? vector.ss : vector.gp, 0);
+    }
+    return BigInt.asUintN(32, this.segmentBase(segment) + offset);
+  }
+
+  read(linear: bigint, bytes: number): bigint {
+    return this.access.read(linear, bytes);
+  }
+
+  write(linear: bigint, bytes: number, value: bigint): void {
+    this.access.write(linear, bytes, value);
+  }
+
+  readBytes(linear: bigint, length: number): Uint8Array {
+    return this.access.readBytes(linear, length);
+  }
+
+  writeBytes(linear: bigint, bytes: Uint8Array): void {
+    this.access.writeFrom(linear, bytes);
+  }
+
+  /** An interrupt or another event may be deliverable: the time slice ends at the next branch. */
+  wake(): void {
+    this.setU32(state.attention, 1);
+    const left = this.view.getInt32(state.budget, true);
+    if (left > 0) {
+      this.#stolenBudget += left;
+      this.view.setInt32(state.budget, 0, true);
+    }
+  }
+
+  /** Ends the time slice: `run` returns soon. */
+  endSlice(): void {
+    this.#stolenBudget = 0;
+    this.view.setInt32(state.budget, 0, true);
+  }
+
+  #helper(upc: number): number {
+    this.#upc = upc;
+    this.counts.helpers += 1;
+    const record = this.code.records.get(upc);
+    try {
+      if (record === undefined || record === "undefined") {
+        this.raise(vector.ud);
+      }
+      if (record === "long") {
+        this.raise(vector.gp, 0);
+      }
+      const helper = helpers.get(record.row.mnemonic);
+      return helper === undefined ? this.raise(vector.ud) : helper(this, record) ?? status.next;
+    } catch (fault) {
+      if (!(fault instanceof GuestFault)) {
+        throw fault;
+      }
+      this.setU32(state.faultVector, fault.vector);
+      this.setU32(state.faultError, fault.error ?? 0);
+      this.setU64(state.faultAddress, this.u64(state.cr2));
+      return status.fault;
+    }
+  }
+
+  // The run loop.
+
+  /** Runs at most about `budget` instructions. */
+  run(budget: number): StopReason {
+    this.#stolenBudget = 0;
+    this.view.setInt32(state.budget, budget * microOp.bytes, true);
+    for (;;) {
+      if (this.options.apic !== undefined) {
+        this.#takeEvents(this.options.apic);
+      }
+      if (this.#shutDown) {
+        return "tripleFault";
+      }
+      if (this.#halted || this.#waitsForStartUp) {
+        return "halt";
+      }
+      const left = this.view.getInt32(state.budget, true) + this.#stolenBudget;
+      this.#stolenBudget = 0;
+      this.view.setInt32(state.budget, left, true);
+      if (left <= 0) {
+        return "yield";
+      }
+      this.#enter();
+    }
+  }
+
+  /** True when the halted processor would wake for an interrupt, not only for NMI or INIT. */
+  get interruptible(): boolean {
+    return (this.u32(state.systemFlags) & eflags.if) !== 0;
+  }
+
+  get isHalted(): boolean {
+    return this.#halted || this.#waitsForStartUp;
+  }
+
+  #enter(): void {
+    const stepping = this.#shadow || this.debug.steps
+      || (this.u32(state.systemFlags) & eflags.tf) !== 0;
+    if (stepping) {
+      this.#handle(this.#single());
+      return;
+    }
+    const start = this.#entry;
+    this.#entry = 0;
+    this.#handle(this.#run(start, this.#entryTable));
+  }
+
+  #handle(reason: number): void {
+    this.counts.exits[reason] = (this.counts.exits[reason] ?? 0) + 1;
+    switch (reason) {
+      case exitReason.lookup: this.#lookup(); break;
+      case exitReason.fault: this.#deliverFault(); break;
+      case exitReason.halt: this.#halted = true; break;
+      case exitReason.shadow: this.#shadow = true; break;
+      case exitReason.shutdown: this.#shutDown = true; break;
+      default: // The time slice, or a change of mode: the loop goes on.
+    }
+  }
+
+  #deliverFault(): void {
+    const which = this.u32(state.faultVector);
+    if (which === vector.pf) {
+      this.setU64(state.cr2, this.u64(state.faultAddress));
+    }
+    const error = hasErrorCode(which) ? this.u32(state.faultError) : undefined;
+    this.deliver(which, error, "fault");
+  }
+
+  /** Delivers an exception that is none of a software interrupt; may shut down. */
+  deliver(which: number, error: number | undefined, kind: "fault" | "trap"): void {
+    this.counts.faults += 1;
+    this.#deliverEvent({ vector: which, error, kind });
+  }
+
+  #deliverEvent(event: Parameters<typeof deliver>[1]): void {
+    this.#entry = 0;
+    this.#shutDown = !deliver(this, event);
+    this.sync();
+  }
+
+  #takeEvents(apic: LocalApic): void {
+    const pending = apic.attention;
+    this.setU32(state.attention, pending);
+    if (pending === 0) {
+      return;
+    }
+    if ((pending & attention.init) !== 0 && apic.takeInit()) {
+      this.reset();
+    }
+    if ((pending & attention.startUp) !== 0) {
+      this.#startUp(apic.takeStartUp());
+    }
+    if (this.#shadow || this.#waitsForStartUp || this.#shutDown) {
+      return;
+    }
+    if ((pending & attention.nmi) !== 0 && !this.nmiBlocked && apic.takeNmi()) {
+      this.#halted = false;
+      this.nmiBlocked = true;
+      this.#deliverEvent({ vector: vector.nmi, error: undefined, kind: "interrupt" });
+    } else if ((pending & attention.interrupt) !== 0 && this.interruptible) {
+      const which = apic.pendingVector() >= 0 ? apic.acknowledge() : -1;
+      if (which >= 0) {
+        this.#halted = false;
+        this.counts.interrupts += 1;
+        this.#deliverEvent({ vector: which, error: undefined, kind: "interrupt" });
+      }
+    }
+    this.setU32(state.attention, apic.attention);
+  }
+
+  #startUp(page: number): void {
+    if (this.#waitsForStartUp && page >= 0) {
+      this.#waitsForStartUp = false;
+      this.setSegment(segmentIndex.cs, {
+        ...this.segment(segmentIndex.cs), selector: page << 8, base: BigInt(page << 12),
+      });
+      this.rip = 0n;
+      this.sync();
+    }
+  }
+
+  // Finding code.
+
+  /** Decodes the code at RIP, so that the interpreter finds it; or delivers the fault. */
+  #lookup(): void {
+    try {
+      const place = this.#fetch();
+      if (place.host === 0) {
+        this.raise(vector.ud); // Nothing answers: the bus floats, and FF FF is no instruction.
+      }
+      this.code.hasRoom();
+      const page = this.code.page(place.host & ~0xfff, this.#mode);
+      const offset = place.host & 0xfff;
+      this.#enterInstructionTlb(place.linear, page.table);
+      if (this.code.microOpAt(page, offset) === 0) {
+        this.#enterCrossing(page, offset, place.linear);
+      }
+    } catch (fault) {
+      this.#deliverThrown(fault);
+    }
+  }
+
+  #deliverThrown(fault: unknown): void {
+    if (!(fault instanceof GuestFault)) {
+      throw fault;
+    }
+    this.deliver(fault.vector, fault.error, "fault");
+  }
+
+  /** Translates RIP for a fetch. */
+  #fetch(): { linear: bigint; host: number } {
+    let linear = this.rip;
+    if (this.codeBits !== 64) {
+      if (this.rip > BigInt(this.segmentLimit(segmentIndex.cs))) {
+        this.raise(vector.gp, 0);
+      }
+      linear = BigInt.asUintN(32, this.rip + this.segmentBase(segmentIndex.cs));
+    }
+    return { linear, host: this.access.hostOf(this.#translateFetch(linear)) };
+  }
+
+  #translateFetch(linear: bigint): number {
+    const user = this.cpl === 3 ? pageFault.user : 0;
+    return this.access.translate(linear, pageFault.fetch | user);
+  }
+
+  #enterInstructionTlb(linear: bigint, table: number): void {
+    const page = linear & ~0xfffn;
+    const slot = this.u32(state.itlb) + Number((page >> 8n) & BigInt(itlbBytes - 16));
+    this.view.setBigUint64(slot, page, true);
+    this.view.setUint32(slot + 8, table, true);
+  }
+
+  #enterCrossing(page: CodePage, offset: number, linear: bigint): void {
+    const nextPage = this.codeBits === 64
+      ? BigInt.asUintN(64, (linear | 0xfffn) + 1n) : BigInt.asUintN(32, (linear | 0xfffn) + 1n);
+    const second = this.access.hostOf(this.#translateFetch(nextPage));
+    if (second === 0) {
+      this.raise(vector.ud);
+    }
+    this.#entry = this.code.crossing(page, offset, second);
+    this.#entryTable = page.table;
+    this.#setPageRip(offset);
+  }
+
+  #setPageRip(offset: number): void {
+    this.view.setBigUint64(registers + pageRipSlot,
+      BigInt.asUintN(64, this.rip - BigInt(offset)), true);
+  }
+
+  // One instruction at a time.
+
+  #single(): number {
+    const flags = this.u32(state.systemFlags);
+    this.#shadow = false;
+    this.suppressTrap = false;
+    let reason: number = exitReason.resync;
+    try {
+      if (this.debug.stopsAt(flags)) {
+        this.deliver(vector.db, undefined, "fault");
+        return reason;
+      }
+      reason = this.#runOne();
+    } catch (fault) {
+      this.#deliverThrown(fault);
+      return reason;
+    }
+    if (reason === exitReason.fault) {
+      return reason;
+    }
+    this.setU32(state.systemFlags, this.u32(state.systemFlags) & ~eflags.rf);
+    const stepped = (flags & eflags.tf) !== 0 && !this.suppressTrap;
+    if (this.debug.finish(stepped)) {
+      this.#halted = reason === exitReason.halt;
+      this.deliver(vector.db, undefined, "trap");
+      return exitReason.resync;
+    }
+    return reason;
+  }
+
+  #runOne(): number {
+    const { linear, host } = this.#fetch();
+    if (host === 0) {
+      this.raise(vector.ud);
+    }
+    const bytes = this.#codeBytes(linear, host);
+    this.code.hasRoom();
+    const page = this.code.page(host & ~0xfff, this.#mode);
+    const offset = host & 0xfff;
+    const start = this.code.single(page, offset, bytes);
+    const record = this.code.lastDecoded;
+    if (record !== undefined) {
+      this.#upc = start;
+      this.#setPageRip(offset);
+      this.debug.watch(record);
+    }
+    const left = this.view.getInt32(state.budget, true);
+    this.view.setInt32(state.budget, 0, true);
+    this.#setPageRip(offset);
+    const reason = this.#run(start, page.table);
+    this.view.setInt32(state.budget, left - microOp.bytes, true);
+    return reason;
+  }
+
+  /** The instruction's bytes; those of a second page only where it can be read. */
+  #codeBytes(linear: bigint, host: number): Uint8Array {
+    const inPage = Math.min(instructionBytesMax, 4096 - (host & 0xfff));
+    const bytes = this.bytes.slice(host, host + inPage);
+    if (inPage === instructionBytesMax || this.code.decodes(bytes, this.#mode)) {
+      return bytes;
+    }
+    const next = linear + BigInt(inPage);
+    const second = this.access.hostOf(this.#translateFetch(next));
+    const both = new Uint8Array(instructionBytesMax).fill(0xff);
+    both.set(bytes);
+    if (second !== 0) {
+      both.set(this.bytes.subarray(second, second + instructionBytesMax - inPage), inPage);
+    }
+    return both;
+  }
+
+  /** CR0 bits that a helper asks for. */
+  hasCr0(bit: keyof typeof cr0Bits): boolean {
+    return (this.cr0 & cr0Bits[bit]) !== 0;
+  }
+}
+
+export function isCanonical(linear: bigint): boolean {
+  const sign = BigInt.asIntN(48, linear);
+  return BigInt.asUintN(64, sign) === BigInt.asUintN(64, linear);
+}
+
+/** RAM below 3 GiB and from 4 GiB on, and the boot ROM. */
+function regionsOf(map: MemoryMap): MemoryRegion[] {
+  const low = Math.min(map.ramBytes, lowMemoryLimit);
+  const regions = [{ start: 0, end: low, host: map.ram, readOnly: false }];
+  if (map.ramBytes > low) {
+    regions.push({
+      start: highMemoryBase, end: highMemoryBase + map.ramBytes - low, host: map.ram + low,
+      readOnly: false,
+    });
+  }
+  if (map.romBytes > 0) {
+    regions.push({
+      start: romTop - map.romBytes, end: romTop, host: map.ram + map.ramBytes, readOnly: true,
+    });
+  }
+  return regions;
+}
