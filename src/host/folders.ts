@@ -1,0 +1,85 @@
+/** Folders of the host: the user's cache, temporary ones, and files that appear whole or not. */
+import {
+  copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
+import { HostError } from "../base/errors.ts";
+import { atProcessEnd } from "./endings.ts";
+
+function attempt<T>(what: string, path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw new HostError(`cannot ${what} ${path}`, error);
+  }
+}
+
+/** Where this user's programs keep what they can make again (XDG Base Directory, 0.8). */
+export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  const stated = environment["XDG_CACHE_HOME"];
+  // The specification: a relative path is invalid and to be ignored.
+  const base = stated !== undefined && isAbsolute(stated) ? stated : join(homedir(), ".cache");
+  return join(base, "tsbhyve");
+}
+
+export function makeFolder(path: string): void {
+  attempt("make the folder", path, () => mkdirSync(path, { recursive: true }));
+}
+
+/** Names in a folder, sorted; none if there is no such folder. */
+export function listFolder(path: string): readonly string[] {
+  return existsSync(path) ? attempt("list", path, () => readdirSync(path)).toSorted() : [];
+}
+
+/** The size of a file, or undefined if there is none. */
+export function fileSize(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
+}
+
+export function removeTree(path: string): void {
+  attempt("remove", path, () => rmSync(path, { recursive: true, force: true }));
+}
+
+export function copyFile(from: string, to: string): void {
+  attempt("copy to", to, () => copyFileSync(from, to));
+}
+
+/** Gives a finished file or folder its name, in place of what had it. */
+export function moveInto(from: string, to: string): void {
+  attempt("write", to, () => {
+    mkdirSync(dirname(to), { recursive: true });
+    if (statSync(to, { throwIfNoEntry: false })?.isDirectory() === true) {
+      rmSync(to, { recursive: true, force: true }); // Only files replace each other in one step.
+    }
+    renameSync(from, to);
+  });
+}
+
+/** Writes a file that other processes see complete or not at all. */
+export function writeWholeFile(path: string, content: Uint8Array | string): void {
+  const draft = `${path}.${process.pid}.new`;
+  attempt("write", path, () => {
+    mkdirSync(dirname(path), { recursive: true });
+    try {
+      writeFileSync(draft, content);
+      renameSync(draft, path);
+    } catch (error) {
+      rmSync(draft, { force: true });
+      throw error;
+    }
+  });
+}
+
+export interface TemporaryFolder {
+  readonly path: string;
+  remove(): void;
+}
+
+/** A folder of our own that is gone when the process ends, however it ends short of SIGKILL. */
+export function temporaryFolder(parent: string, prefix: string): TemporaryFolder {
+  makeFolder(parent);
+  const path = attempt("make a folder in", parent, () => mkdtempSync(join(parent, prefix)));
+  return { path, remove: atProcessEnd(() => rmSync(path, { recursive: true, force: true })) };
+}
