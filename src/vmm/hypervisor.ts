@@ -91,5 +91,7 @@ export type Probe = { readonly usable: true } | { readonly usable: false; readon
 export interface Hypervisor {
   readonly name: string;
   probe(): Probe;
+  /** The most RAM a VM of this back end can have. */
+  readonly memoryBytesMax: number;
   createVm(options: VmOptions): Vm;
 }

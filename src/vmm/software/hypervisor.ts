@@ -1,0 +1,195 @@
+/** The soft back end: processors of the cpu room behind the interface of a hypervisor. */
+import { randomFillSync } from "node:crypto";
+import { assert } from "../../base/assert.ts";
+import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
+import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
+import {
+  isLapicMsr, readLapicMsr, writeLapicMsr,
+} from "../../devices/lapic/registers.ts";
+import type { Lapic } from "../../devices/lapic/lapic.ts";
+import type { Board } from "../../fabric/board.ts";
+import type { InterruptRouter } from "../../fabric/interrupt.ts";
+import { GuestMemory } from "../../fabric/memory.ts";
+import { gpa, MiB } from "../../base/units.ts";
+import type {
+  Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, Vm, VmOptions,
+} from "../hypervisor.ts";
+import { InterruptControllers } from "./interrupt-controllers.ts";
+
+/** wasm32 ends at 4 GiB, and decoded code, ROM and tables take their part of it. */
+const memoryBytesMax = 3900 * MiB;
+const shadowBytes = 128 * 1024;
+const shadowBase = 1 * MiB;
+
+const generalRegisters: readonly RegisterName[] = [
+  "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+  "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+];
+const controlRegisters: Partial<Record<RegisterName, number>> = {
+  rip: state.rip, cr0: state.cr0, cr2: state.cr2, cr3: state.cr3, cr4: state.cr4,
+  efer: state.efer,
+};
+
+/** A local APIC as the processor wants it. */
+function apicFor(lapic: Lapic): LocalApic {
+  return {
+    get attention() { return lapic.attention; },
+    get tpr() { return lapic.tpr; },
+    set tpr(value: number) { lapic.tpr = value; },
+    pendingVector: () => lapic.pendingVector(),
+    acknowledge: () => lapic.acknowledge(),
+    takeNmi: () => lapic.takeNmi(),
+    takeInit: () => lapic.takeInit(),
+    takeStartUp: () => lapic.takeStartUp(),
+    ownsMsr: isLapicMsr,
+    readMsr: (index: number, result: MsrValue) => readLapicMsr(lapic, index, result),
+    writeMsr: (index: number, value: MsrValue) => writeLapicMsr(lapic, index, value),
+  };
+}
+
+class SoftVcpu implements Vcpu {
+  readonly processor: Processor;
+
+  constructor(processor: Processor) {
+    this.processor = processor;
+  }
+
+  run(budget: number): RunResult {
+    const reason = this.processor.run(budget);
+    return reason === "halt"
+      ? { reason, interruptible: this.processor.interruptible } : { reason };
+  }
+
+  kick(): void {
+    this.processor.endSlice();
+  }
+
+  register(name: RegisterName): bigint {
+    const number = generalRegisters.indexOf(name);
+    if (number >= 0) {
+      return this.processor.gpr(number);
+    }
+    const place = controlRegisters[name];
+    return place === undefined ? BigInt(this.processor.flags) : this.processor.u64(place);
+  }
+
+  setRegister(name: RegisterName, value: bigint): void {
+    const number = generalRegisters.indexOf(name);
+    const place = controlRegisters[name];
+    if (number >= 0) {
+      this.processor.setGpr(number, value);
+    } else if (place === undefined) {
+      this.processor.flags = Number(value & 0xffff_ffffn);
+    } else {
+      this.processor.setU64(place, value);
+    }
+    this.#changed();
+  }
+
+  segment(name: SegmentName): Segment {
+    return this.processor.segment(segmentIndex[name]);
+  }
+
+  setSegment(name: SegmentName, segment: Segment): void {
+    this.processor.setSegment(segmentIndex[name], segment);
+    if (name === "ss") {
+      this.processor.setU32(state.cpl, (segment.attributes >>> attribute.dplShift) & 3);
+    }
+    this.#changed();
+  }
+
+  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
+    this.processor.setU64(name === "gdtr" ? state.gdtrBase : state.idtrBase, base);
+    this.processor.setU32(name === "gdtr" ? state.gdtrLimit : state.idtrLimit, limit);
+  }
+
+  reset(): void {
+    this.processor.reset();
+  }
+
+  /** Modes and translations follow from any of these. */
+  #changed(): void {
+    this.processor.flushTlb();
+    this.processor.sync();
+  }
+}
+
+class SoftVm implements Vm {
+  readonly memory: GuestMemory;
+  readonly vcpus: readonly SoftVcpu[];
+  readonly #controllers: InterruptControllers;
+  readonly #rom: Uint8Array | undefined;
+
+  constructor(options: VmOptions) {
+    assert(options.cpus === 1, "one vCPU; more come with threads of their own");
+    const { clock } = options;
+    const processor = (): Processor => this.vcpus[0]?.processor ?? boot;
+    this.#controllers = new InterruptControllers({
+      clock, cpus: options.cpus,
+      tscNow: () => processor().msr.tsc(),
+      tscToNs: (_cpu, tsc) => processor().msr.tscToNs(tsc),
+      wake: () => {
+        this.vcpus[0]?.processor.wake();
+        options.wake();
+      },
+    });
+    const [lapic] = this.#controllers.lapics;
+    assert(lapic !== undefined, "the boot processor has a local APIC");
+    const boot = new Processor({
+      ramBytes: options.memoryBytes, bus: options.bus, apic: apicFor(lapic),
+      now: () => clock.nowNs(), entropy: (target) => { randomFillSync(target); },
+      apicId: 0, cpus: options.cpus,
+      ...(options.rom === undefined ? {} : { rom: options.rom }),
+    });
+    this.vcpus = [new SoftVcpu(boot)];
+    this.#rom = options.rom;
+    const { map } = boot;
+    const watched = boot.bytes.subarray(map.codePages, map.codePages + map.ramBytes / 4096);
+    this.memory = new GuestMemory(boot.memory.buffer, map.ram, map.ramBytes, watched);
+    this.memory.onWatchedWrite = (offset, length) => boot.code.invalidate(map.ram + offset, length);
+    this.#shadowRom();
+  }
+
+  get interrupts(): InterruptRouter {
+    return this.#controllers;
+  }
+
+  attach(board: Board): void {
+    this.#controllers.attach(board);
+  }
+
+  setNmi(level: boolean): void {
+    this.#controllers.setNmi(level);
+  }
+
+  reset(): void {
+    this.#controllers.reset();
+    for (const vcpu of this.vcpus) {
+      vcpu.reset();
+    }
+    this.#shadowRom();
+  }
+
+  destroy(): void {
+    this.#controllers.detach();
+  }
+
+  #shadowRom(): void {
+    if (this.#rom !== undefined) {
+      const tail = this.#rom.subarray(Math.max(0, this.#rom.length - shadowBytes));
+      const at = this.memory.window(gpa(shadowBase - tail.length), tail.length);
+      at?.set(tail);
+      this.memory.noteWrite(gpa(shadowBase - tail.length), tail.length);
+    }
+  }
+}
+
+export const softHypervisor: Hypervisor = {
+  name: "soft",
+  probe(): Probe {
+    return typeof WebAssembly === "object" && typeof SharedArrayBuffer === "function"
+      ? { usable: true } : { usable: false, reason: "WebAssembly with shared memory is missing" };
+  },
+  createVm: (options) => new SoftVm(options),
+  memoryBytesMax,
+};
