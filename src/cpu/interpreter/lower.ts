@@ -189,7 +189,9 @@ export function lower(
       op.base = addressSlot;
     }
   }
-  setOperands(op, instruction, each);
+  if (!stringMnemonics.has(mnemonic)) {
+    setOperands(op, instruction, each);
+  }
   if (branch !== undefined) {
     op.displacement = branch.displacement;
   }
