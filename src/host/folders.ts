@@ -1,7 +1,7 @@
 /** Folders of the host: the user's cache, temporary ones, and files that appear whole or not. */
 import {
-  copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync,
-  writeFileSync,
+  closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync,
+  rmSync, statSync, writeFileSync, writeSync,
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
@@ -42,10 +42,6 @@ export function removeTree(path: string): void {
   attempt("remove", path, () => rmSync(path, { recursive: true, force: true }));
 }
 
-export function copyFile(from: string, to: string): void {
-  attempt("copy to", to, () => copyFileSync(from, to));
-}
-
 /** Gives a finished file or folder its name, in place of what had it. */
 export function moveInto(from: string, to: string): void {
   attempt("write", to, () => {
@@ -82,4 +78,25 @@ export function temporaryFolder(parent: string, prefix: string): TemporaryFolder
   makeFolder(parent);
   const path = attempt("make a folder in", parent, () => mkdtempSync(join(parent, prefix)));
   return { path, remove: atProcessEnd(() => rmSync(path, { recursive: true, force: true })) };
+}
+
+/** Writes a file of `sizeBytes` in which all but the pieces is zero and takes no room. */
+export function writeSparseFile(
+  path: string, sizeBytes: number,
+  pieces: readonly { readonly at: number; readonly content: Uint8Array }[],
+): void {
+  attempt("write", path, () => {
+    const file = openSync(path, "wx");
+    try {
+      ftruncateSync(file, sizeBytes);
+      for (const { at, content } of pieces) {
+        let done = 0;
+        while (done < content.length) {
+          done += writeSync(file, content, done, content.length - done, at + done);
+        }
+      }
+    } finally {
+      closeSync(file);
+    }
+  });
 }
