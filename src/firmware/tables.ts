@@ -5,7 +5,13 @@
 import type { GuestMemory } from "../fabric/memory.ts";
 import type { BusWindows } from "../fabric/pci/placement.ts";
 import type { PciRoute } from "../fabric/pci/routing.ts";
+import { buildAcpiTables } from "./acpi/tables.ts";
 import { e820, type E820Entry } from "./e820.ts";
+import { buildMpTable } from "./mp-table.ts";
+import { buildSmbios } from "./smbios.ts";
+
+/** The interrupt of ACPI events on this board where no ACPI tables say so. */
+const standardSciIrq = 9;
 
 /** Ports and commands of the ACPI fixed hardware: `acpiPorts` and its neighbours of the model. */
 export interface AcpiFixedHardware {
@@ -23,6 +29,8 @@ export interface AcpiFixedHardware {
 
 /** A serial port of the LPC bridge. */
 export interface SerialPort {
+  /** 1 for COM1. */
+  readonly number: number;
   readonly port: number;
   readonly irq: number;
 }
@@ -81,6 +89,13 @@ export interface FirmwareTables {
  * of a boot ROM, whose shadow lies at the same addresses: such firmware makes its own.
  */
 export function buildFirmwareTables(options: FirmwareOptions): FirmwareTables {
-  const { memory } = options;
-  return { rsdp: undefined, smbios: 0, e820: e820(memory.lowBytes + memory.highBytes) };
+  const { memory, acpi } = options;
+  if (options.mpTable) {
+    buildMpTable({ ...options, sciIrq: acpi?.sciIrq ?? standardSciIrq });
+  }
+  return {
+    smbios: buildSmbios(options),
+    rsdp: acpi && buildAcpiTables({ ...options, acpi }),
+    e820: e820(memory.lowBytes + memory.highBytes),
+  };
 }

@@ -1,0 +1,202 @@
+/**
+ * ACPI tables (ACPI 5.1 §5.2) as bhyve makes them: RSDP, RSDT, XSDT, FADT, MADT, HPET, MCFG, FACS
+ * and DSDT, with bhyve's identification and at its address.
+ */
+import { alignUp } from "../../base/bits.ts";
+import { ConfigError } from "../../base/errors.ts";
+import { gpa } from "../../base/units.ts";
+import { ecamBase } from "../../fabric/pci/placement.ts";
+import { firmwareArea } from "../e820.ts";
+import { StructWriter } from "../layout.ts";
+import type { AcpiFixedHardware, FirmwareOptions } from "../tables.ts";
+import { definitionBlock } from "./dsdt.ts";
+
+/** Where bhyve puts the root pointer; everything else follows. */
+export const rsdpAddress = 0xf_2400;
+const rsdpBytes = 36;
+const headerBytes = 36;
+const tableAlign = 16;
+const facsBytes = 64;
+
+const madtSignature = "APIC";
+const oemId = "BHYVE ";
+const compilerId = "BHYV";
+
+const localApicBase = 0xfee0_0000;
+const ioApicBase = 0xfec0_0000;
+const resetPort = 0xcf9;
+const resetValue = 6;
+const centuryRegister = 0x32;
+
+type Options = Pick<FirmwareOptions, "memory" | "cpus" | "pci" | "hpet" | "serialPorts"> & {
+  readonly acpi: AcpiFixedHardware;
+};
+
+/** Makes a table of `bodyBytes` behind the common header; the checksum comes when it is placed. */
+function table(signature: string, revision: number, bodyBytes: number): StructWriter {
+  return new StructWriter(headerBytes + bodyBytes)
+    .text(0, signature)
+    .u32(4, headerBytes + bodyBytes)
+    .u8(8, revision)
+    .text(10, oemId).text(16, `BV${signature.padEnd(6)}`).u32(24, 1)
+    .text(28, compilerId).u32(32, 1);
+}
+
+function putChecksum(bytes: Uint8Array, at: number, from = 0, end = bytes.length): void {
+  bytes[at] = 0;
+  let sum = 0;
+  for (const byte of bytes.subarray(from, end)) {
+    sum += byte;
+  }
+  bytes[at] = -sum & 0xff;
+}
+
+/** Puts tables one behind the other. */
+class TablePlacer {
+  readonly #memory: FirmwareOptions["memory"];
+  #next = rsdpAddress + alignUp(rsdpBytes, tableAlign);
+
+  constructor(memory: FirmwareOptions["memory"]) {
+    this.#memory = memory;
+  }
+
+  put(writer: StructWriter, align = tableAlign): number {
+    putChecksum(writer.bytes, 9);
+    return this.putRaw(writer, align);
+  }
+
+  putRaw({ bytes }: StructWriter, align: number): number {
+    const at = alignUp(this.#next, align);
+    if (at + bytes.length > firmwareArea.end) {
+      const signature = Buffer.from(bytes.subarray(0, 4)).toString("latin1");
+      throw new ConfigError({
+        key: signature === madtSignature ? "cpus" : "pci",
+        message: `the ACPI table ${signature} does not fit below 1 MiB; allowed: some thousand `
+          + "processors, some hundred devices, or acpi_tables=false",
+      });
+    }
+    this.#memory.write(gpa(at), bytes);
+    this.#next = at + bytes.length;
+    return at;
+  }
+}
+
+/** Writes the tables and returns the address of the RSDP. */
+export function buildAcpiTables(options: Options): number {
+  const placer = new TablePlacer(options.memory);
+  const facs = placer.putRaw(makeFacs(), facsBytes);
+  const dsdt = placer.put(makeDsdt(options));
+  const tables = [
+    placer.put(makeFadt(options.acpi, facs, dsdt)),
+    placer.put(makeMadt(options)),
+    ...(options.hpet === undefined ? [] : [placer.put(makeHpet(options.hpet))]),
+    placer.put(makeMcfg()),
+  ];
+  const rsdt = table("RSDT", 1, tables.length * 4);
+  const xsdt = table("XSDT", 1, tables.length * 8);
+  for (const [index, at] of tables.entries()) {
+    rsdt.u32(headerBytes + index * 4, at);
+    xsdt.u64(headerBytes + index * 8, at);
+  }
+  const rsdp = new StructWriter(rsdpBytes)
+    .text(0, "RSD PTR ").text(9, oemId).u8(15, 2)
+    .u32(16, placer.put(rsdt)).u32(20, rsdpBytes).u64(24, placer.put(xsdt));
+  putChecksum(rsdp.bytes, 8, 0, 20);
+  putChecksum(rsdp.bytes, 32);
+  options.memory.write(gpa(rsdpAddress), rsdp.bytes);
+  return rsdpAddress;
+}
+
+function makeDsdt(options: Options): StructWriter {
+  const body = definitionBlock(options);
+  return table("DSDT", 2, body.length).copy(headerBytes, Uint8Array.from(body));
+}
+
+function makeFacs(): StructWriter {
+  return new StructWriter(facsBytes).text(0, "FACS").u32(4, facsBytes).u8(32, 2);
+}
+
+const fadtFlags = {
+  wbinvd: 1 << 0, c1: 1 << 2, sleepButtonIsDevice: 1 << 5, timer32: 1 << 8, resetRegister: 1 << 10,
+  headless: 1 << 12, physicalApic: 1 << 19,
+} as const;
+const bootFlags = { noVga: 1 << 2, noAspm: 1 << 4 } as const;
+const access = { undefined: 0, byte: 1, word: 2, dword: 3 } as const;
+const noLatency = { c2: 101, c3: 1001 } as const; // Above the limits: these states do not exist.
+
+/** A generic address: a port. */
+function putPort(writer: StructWriter, at: number, port: number, bits: number, size: number): void {
+  const systemIo = 1;
+  writer.u8(at, systemIo).u8(at + 1, bits).u8(at + 3, size).u64(at + 4, port);
+}
+
+/** Revision 5.1. */
+function makeFadt(acpi: AcpiFixedHardware, facs: number, dsdt: number): StructWriter {
+  const flags = Object.values(fadtFlags).reduce((all, flag) => all | flag, 0);
+  const fadt = table("FACP", 5, 268 - headerBytes)
+    .u32(36, facs).u32(40, dsdt)
+    .u16(46, acpi.sciIrq)
+    .u32(48, acpi.smiCommand).u8(52, acpi.enableCommand).u8(53, acpi.disableCommand)
+    .u32(56, acpi.pm1Event).u32(64, acpi.pm1Control).u32(76, acpi.pmTimer).u32(80, acpi.gpe0)
+    .u8(88, 4).u8(89, 2).u8(91, 4).u8(92, 2)
+    .u16(96, noLatency.c2).u16(98, noLatency.c3)
+    .u8(108, centuryRegister)
+    .u16(109, bootFlags.noVga | bootFlags.noAspm)
+    .u32(112, flags)
+    .u8(128, resetValue).u8(131, 1)
+    .u64(140, dsdt);
+  putPort(fadt, 116, resetPort, 8, access.byte);
+  putPort(fadt, 148, acpi.pm1Event, 32, access.word);
+  putPort(fadt, 172, acpi.pm1Control, 16, access.word);
+  putPort(fadt, 208, acpi.pmTimer, 32, access.dword);
+  putPort(fadt, 220, acpi.gpe0, 16, access.byte);
+  return fadt;
+}
+
+/** Local APIC ids that fit into a byte; larger ones need x2APIC entries. */
+const smallApicIds = 255;
+const polarity = { activeHighEdge: 0x05, activeLowLevel: 0x0f } as const;
+const nmiInput = 1;
+
+function makeMadt({ cpus, acpi }: Options): StructWriter {
+  const count = cpus.sockets * cpus.cores * cpus.threads;
+  const small = Math.min(count, smallApicIds);
+  const large = count - small;
+  const size = 8 + small * 8 + large * 16 + 12 + 2 * 10 + 6 + (large > 0 ? 12 : 0);
+  const madt = table(madtSignature, 3, size).u32(36, localApicBase).u32(40, 1);
+  let at = 44;
+  const next = (type: number, length: number): number => {
+    const start = at;
+    madt.u8(start, type).u8(start + 1, length);
+    at += length;
+    return start;
+  };
+  for (let id = 0; id < small; id += 1) {
+    madt.u8(next(0, 8) + 2, id).u8(at - 5, id).u32(at - 4, 1);
+  }
+  for (let id = small; id < count; id += 1) {
+    madt.u32(next(9, 16) + 4, id).u32(at - 8, 1).u32(at - 4, id);
+  }
+  madt.u32(next(1, 12) + 4, ioApicBase);
+  const override = (irq: number, gsi: number, flags: number) =>
+    madt.u8(next(2, 10) + 3, irq).u32(at - 6, gsi).u16(at - 2, flags);
+  override(0, 2, polarity.activeHighEdge);
+  override(acpi.sciIrq, acpi.sciIrq, polarity.activeLowLevel);
+  madt.u8(next(4, 6) + 2, 0xff).u16(at - 3, polarity.activeHighEdge).u8(at - 1, nmiInput);
+  if (large > 0) {
+    madt.u16(next(10, 12) + 2, polarity.activeHighEdge).u32(at - 8, 0xffff_ffff)
+      .u8(at - 4, nmiInput);
+  }
+  return madt;
+}
+
+function makeHpet({ base, capabilities }: NonNullable<Options["hpet"]>): StructWriter {
+  const pageProtection4KiB = 1;
+  return table("HPET", 1, 20).u32(36, capabilities)
+    .u64(44, base).u8(55, pageProtection4KiB);
+}
+
+function makeMcfg(): StructWriter {
+  const lastBus = 255;
+  return table("MCFG", 1, 24).u64(44, ecamBase).u8(55, lastBus);
+}
