@@ -85,8 +85,10 @@ export function eisaId(id: string): Aml {
   const [a = 0, b = 0, c = 0] = letters;
   const maker = (a << 10) | (b << 5) | c;
   const product = Number.parseInt(id.slice(3), 16);
-  // Big-endian in memory.
-  return [op.dword, maker >>> 8, maker & 0xff, product >>> 8, product & 0xff];
+  // The id is big-endian in memory, an integer is not.
+  return integer(
+    (maker >>> 8) + (maker & 0xff) * 2 ** 8 + (product >>> 8) * 2 ** 16
+      + (product & 0xff) * 2 ** 24);
 }
 
 export function name(text: string, value: Aml): Aml {
