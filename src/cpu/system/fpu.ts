@@ -1,4 +1,248 @@
-/** Helpers of the floating-point and SIMD units. */
+/** The x87 unit at the processor's side, and the images of FXSAVE and XSAVE (Intel SDM 1 §8,
+ * §10.5, §13). */
+import type { Instruction } from "../decoder/instruction.ts";
+import { cr0Bits, cr4Bits, eflags, segmentIndex, state, vector } from "../layout.ts";
+import { X87 } from "../x87/x87.ts";
 import type { Helper } from "./helpers.ts";
+import type { Processor } from "./processor.ts";
 
-export const fpuHelpers: ReadonlyMap<string, Helper> = new Map<string, Helper>();
+const units = new WeakMap<Processor, X87>();
+
+/** The unit over this processor's record. */
+export function x87Of(cpu: Processor): X87 {
+  const known = units.get(cpu);
+  if (known !== undefined) {
+    return known;
+  }
+  const unit = new X87(cpu.view, state.x87);
+  units.set(cpu, unit);
+  return unit;
+}
+
+const fromEflags = eflags.cf | eflags.pf | eflags.zf;
+const rax = 0;
+/** What writing MXCSR may set: all but the reserved upper half. */
+export const mxcsrMask = 0xffff;
+const fxsave = { bytes: 512, mxcsr: 24, mask: 28, xmm: 160 };
+const xsave = { legacy: 512, header: 64, bytes: 576 };
+const component = { x87: 1, sse: 2 };
+
+function requireUnit(cpu: Processor): void {
+  if ((cpu.cr0 & (cr0Bits.em | cr0Bits.ts)) !== 0) {
+    cpu.raise(vector.nm);
+  }
+}
+
+function requirePendingNone(cpu: Processor): void {
+  if (x87Of(cpu).hasPendingException()) {
+    // Without CR0.NE a PC routes it to IRQ 13; guests of today set NE.
+    cpu.raise(vector.mf);
+  }
+}
+
+function execute(cpu: Processor, instruction: Instruction): void {
+  const unit = x87Of(cpu);
+  const { opcode, modrm } = instruction;
+  const form = unit.form(opcode, modrm);
+  if (form === undefined) {
+    cpu.raise(vector.ud);
+  }
+  requireUnit(cpu);
+  if (form.waits) {
+    requirePendingNone(cpu);
+  }
+  const wide = instruction.operandWidth !== 16;
+  const length = wide ? form.bytes.wide : form.bytes.narrow;
+  const linear = form.access === "none" ? 0n
+    : cpu.linear(instruction, length, form.access === "write");
+  const image = form.access === "read" ? cpu.readBytes(linear, length) : new Uint8Array(length);
+  if (form.access === "write") {
+    cpu.access.probeWrite(linear, length);
+  }
+  if (!form.control) {
+    const data = form.access === "none" ? 0n : cpu.offsetOf(instruction);
+    unit.setOrigin(cpu.instructionRip, cpu.selector(segmentIndex.cs), data,
+      cpu.selector(instruction.segment));
+  }
+  unit.setMode(wide, cpu.isProtected && !cpu.isVirtual8086);
+  const { flags } = cpu;
+  unit.eflags = flags;
+  unit.execute(opcode, modrm, new DataView(image.buffer));
+  if (form.access === "write" && unit.stored) {
+    cpu.writeBytes(linear, image);
+  }
+  finish(cpu, instruction, flags, unit);
+}
+
+/** FCOMI changes flags, FNSTSW AX the accumulator. */
+function finish(cpu: Processor, instruction: Instruction, flags: number, unit: X87): void {
+  const all = fromEflags | eflags.of | eflags.sf | eflags.af;
+  if (((unit.eflags ^ flags) & all) !== 0) {
+    cpu.flags = (flags & ~all) | (unit.eflags & all);
+  }
+  if (instruction.opcode === 0xdf && instruction.modrm === 0xe0) {
+    cpu.setGprSized(rax, 16, BigInt(unit.ax));
+  }
+}
+
+function wait(cpu: Processor): void {
+  if ((cpu.cr0 & cr0Bits.mp) !== 0 && (cpu.cr0 & cr0Bits.ts) !== 0) {
+    cpu.raise(vector.nm);
+  }
+  requirePendingNone(cpu);
+}
+
+const xmmCount = (cpu: Processor) => cpu.is64Bit ? 16 : 8;
+
+function requireAligned(cpu: Processor, linear: bigint, bytes: bigint): void {
+  if (linear % bytes !== 0n) {
+    cpu.raise(vector.gp, 0);
+  }
+}
+
+/** Writes the legacy region; `parts` as in XCR0. */
+function writeLegacy(cpu: Processor, image: Uint8Array, instruction: Instruction, parts: number) {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  if ((parts & component.x87) !== 0) {
+    x87Of(cpu).saveTo(view, instruction.operandWidth === 64);
+  }
+  if ((parts & component.sse) !== 0) {
+    const bytes = xmmCount(cpu) * 16;
+    image.set(cpu.bytes.subarray(state.xmm, state.xmm + bytes), fxsave.xmm);
+  }
+}
+
+function writeMxcsr(cpu: Processor, image: Uint8Array): void {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  view.setUint32(fxsave.mxcsr, cpu.u32(state.mxcsr), true);
+  view.setUint32(fxsave.mask, mxcsrMask, true);
+}
+
+function save(cpu: Processor, instruction: Instruction): void {
+  requireUnit(cpu);
+  const linear = cpu.linear(instruction, fxsave.bytes, true);
+  requireAligned(cpu, linear, 16n);
+  // What the processor leaves alone keeps its bytes (SDM 2, FXSAVE).
+  const image = cpu.readBytes(linear, fxsave.bytes);
+  writeLegacy(cpu, image, instruction, component.x87 | component.sse);
+  writeMxcsr(cpu, image);
+  cpu.writeBytes(linear, image);
+}
+
+export function checkedMxcsr(cpu: Processor, value: number): number {
+  if ((value & ~mxcsrMask) !== 0) {
+    cpu.raise(vector.gp, 0);
+  }
+  return value;
+}
+
+function restoreXmm(cpu: Processor, image: Uint8Array): void {
+  const bytes = xmmCount(cpu) * 16;
+  cpu.bytes.set(image.subarray(fxsave.xmm, fxsave.xmm + bytes), state.xmm);
+}
+
+function restore(cpu: Processor, instruction: Instruction): void {
+  requireUnit(cpu);
+  const linear = cpu.linear(instruction, fxsave.bytes, false);
+  requireAligned(cpu, linear, 16n);
+  const image = cpu.readBytes(linear, fxsave.bytes);
+  const view = new DataView(image.buffer);
+  const mxcsr = checkedMxcsr(cpu, view.getUint32(fxsave.mxcsr, true));
+  x87Of(cpu).restoreFrom(view, instruction.operandWidth === 64);
+  cpu.setU32(state.mxcsr, mxcsr);
+  restoreXmm(cpu, image);
+}
+
+function requireXsave(cpu: Processor): void {
+  if ((cpu.cr4 & cr4Bits.osxsave) === 0) {
+    cpu.raise(vector.ud);
+  }
+  if ((cpu.cr0 & cr0Bits.ts) !== 0) {
+    cpu.raise(vector.nm);
+  }
+}
+
+/** The components asked for, of those that XCR0 has enabled. */
+const requested = (cpu: Processor) => cpu.gpr32(rax) & cpu.msr.xcr0;
+
+function extendedSave(cpu: Processor, instruction: Instruction): void {
+  requireXsave(cpu);
+  const linear = cpu.linear(instruction, xsave.bytes, true);
+  requireAligned(cpu, linear, 64n);
+  const parts = requested(cpu);
+  const image = cpu.readBytes(linear, xsave.legacy + 8);
+  writeLegacy(cpu, image, instruction, parts);
+  if ((parts & component.sse) !== 0) {
+    writeMxcsr(cpu, image);
+  }
+  const view = new DataView(image.buffer);
+  // XSTATE_BV: the other components keep their bits (SDM 1 §13.7).
+  view.setUint32(xsave.legacy, (view.getUint32(xsave.legacy, true) & ~parts) | parts, true);
+  cpu.writeBytes(linear, image);
+}
+
+function extendedRestore(cpu: Processor, instruction: Instruction): void {
+  requireXsave(cpu);
+  const linear = cpu.linear(instruction, xsave.bytes, false);
+  requireAligned(cpu, linear, 64n);
+  const image = cpu.readBytes(linear, xsave.bytes);
+  const view = new DataView(image.buffer);
+  const present = view.getBigUint64(xsave.legacy, true);
+  const header = image.subarray(xsave.legacy + 8, xsave.bytes);
+  if ((present & ~BigInt(cpu.msr.xcr0)) !== 0n || header.some((byte) => byte !== 0)) {
+    cpu.raise(vector.gp, 0);
+  }
+  const parts = requested(cpu);
+  const held = Number(present);
+  const mxcsr = (parts & component.sse) === 0 ? cpu.u32(state.mxcsr)
+    : checkedMxcsr(cpu, view.getUint32(fxsave.mxcsr, true));
+  restoreX87(cpu, instruction, view, parts, held);
+  cpu.setU32(state.mxcsr, mxcsr);
+  if ((parts & component.sse) !== 0) {
+    if ((held & component.sse) !== 0) {
+      restoreXmm(cpu, image);
+    } else {
+      cpu.bytes.fill(0, state.xmm, state.xmm + xmmCount(cpu) * 16);
+    }
+  }
+}
+
+function restoreX87(
+  cpu: Processor, instruction: Instruction, view: DataView, parts: number, held: number,
+): void {
+  if ((parts & component.x87) === 0) {
+    return;
+  }
+  if ((held & component.x87) !== 0) {
+    x87Of(cpu).restoreFrom(view, instruction.operandWidth === 64);
+  } else {
+    x87Of(cpu).initialise();
+  }
+}
+
+/** LDMXCSR, STMXCSR and all SSE instructions want these. */
+export function requireSse(cpu: Processor): void {
+  if ((cpu.cr0 & cr0Bits.em) !== 0 || (cpu.cr4 & cr4Bits.osfxsr) === 0) {
+    cpu.raise(vector.ud);
+  }
+  if ((cpu.cr0 & cr0Bits.ts) !== 0) {
+    cpu.raise(vector.nm);
+  }
+}
+
+function loadMxcsr(cpu: Processor, instruction: Instruction): void {
+  requireSse(cpu);
+  const value = Number(cpu.read(cpu.linear(instruction, 4, false), 4));
+  cpu.setU32(state.mxcsr, checkedMxcsr(cpu, value));
+}
+
+function storeMxcsr(cpu: Processor, instruction: Instruction): void {
+  requireSse(cpu);
+  cpu.write(cpu.linear(instruction, 4, true), 4, BigInt(cpu.u32(state.mxcsr)));
+}
+
+export const fpuHelpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
+  ["x87", execute], ["fwait", wait], ["fxsave", save], ["fxrstor", restore],
+  ["xsave", extendedSave], ["xsaveopt", extendedSave], ["xrstor", extendedRestore],
+  ["ldmxcsr", loadMxcsr], ["stmxcsr", storeMxcsr],
+]);
