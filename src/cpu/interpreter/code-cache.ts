@@ -11,6 +11,7 @@ import type { CodeMode } from "./forms.ts";
 import { builtin, type GeneratedInterpreter } from "./generate.ts";
 import { lower, type MicroOpFields } from "./lower.ts";
 import { indexTableBytes, type MemoryMap } from "./memory-map.ts";
+import { emptyTlbArray } from "./tlb.ts";
 
 /** A run of straight code is cut here; the rest is decoded when it is reached. */
 const runInstructionsMax = 64;
@@ -226,8 +227,7 @@ export class CodeCache {
     if (this.#bytes[this.#map.codePages + number] === 0) {
       this.#bytes[this.#map.codePages + number] = 1;
       for (let set = 0; set < tlbSetCount; set += 1) {
-        const writes = tlbBase + set * tlbSetBytes + tlbArrayBytes;
-        this.#bytes.fill(emptyTag, writes, writes + tlbArrayBytes);
+        emptyTlbArray(this.#bytes, tlbBase + set * tlbSetBytes + tlbArrayBytes);
       }
     }
   }

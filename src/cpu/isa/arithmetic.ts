@@ -49,6 +49,7 @@ function defineLogical(mnemonic: string, compute: Binary, writes: boolean): void
     const a = x.read(dst), b = x.read(src);
     const result = compute(x, a, b);
     x.clearCarries(result.width);
+    x.undefinedFlag("af");
     x.setResultFlags(result);
     if (writes) {
       x.write(dst, result);
@@ -240,6 +241,7 @@ for (const [mnemonic, extension, isSigned] of [["div", 6, false], ["idiv", 7, tr
     } else {
       divideNarrow(x, src, isSigned);
     }
+    x.undefinedFlag("cf", "of", "sf", "zf", "af", "pf");
   });
   row(mnemonic, "Eb", `F6 /${extension}`);
   row(mnemonic, "Ev", `F7 /${extension}`);

@@ -55,6 +55,7 @@ function defineShift(mnemonic: string, rule: ShiftRule): void {
     x.set("of", of);
     x.set("af", x.constant(1, 0));
     x.setResultFlags(result);
+    x.undefinedFlag("af", "of"); // OF is defined for a count of 1.
     x.flagsOnlyIf(x.xor(x.isZero(count), x.constant(1, 1)));
     x.write(dst, result);
   });
@@ -76,6 +77,7 @@ function defineRotate(mnemonic: string, left: boolean): void {
     const cf = left ? x.bit(result, 0) : x.sign(result);
     x.set("cf", cf);
     x.set("of", left ? x.xor(x.sign(result), cf) : x.xor(x.sign(result), x.bit(result, width - 2)));
+    x.undefinedFlag("of"); // Defined for a count of 1.
     x.flagsOnlyIf(x.xor(x.isZero(masked), x.constant(1, 1)));
     x.write(dst, result);
   });
@@ -107,6 +109,7 @@ function defineRotateCarry(mnemonic: string, left: boolean): void {
     x.set("cf", cf);
     x.set("of", left ? x.xor(x.sign(result), cf)
       : x.xor(x.sign(result), x.bit(result, width - 2)));
+    x.undefinedFlag("of"); // Defined for a count of 1.
     x.flagsOnlyIf(x.xor(x.isZero(masked), x.constant(1, 1)));
     x.write(dst, result);
   }, { cold: true });
@@ -162,6 +165,7 @@ function defineDouble(mnemonic: string, left: boolean): void {
     x.set("of", x.xor(x.sign(bound), x.sign(a)));
     x.set("af", x.constant(1, 0));
     x.setResultFlags(bound);
+    x.undefinedFlag("af", "of"); // OF is defined for a count of 1.
     x.flagsOnlyIf(x.xor(x.isZero(count), x.constant(1, 1)));
     x.write(dst, bound);
   });
@@ -188,6 +192,7 @@ for (const [mnemonic, extension, change] of bitChanges) {
     const a = x.bind(x.read(dst));
     const within = x.and(x.resize(position, 32), x.constant(32, a.width - 1));
     x.set("cf", x.bit(x.shr(a, within), 0));
+    x.undefinedFlag("sf", "pf", "af", "of");
     if (change !== undefined) {
       x.write(dst, change(x, a, x.shl(x.constant(a.width, 1), within)));
     }

@@ -307,8 +307,11 @@ export abstract class SemanticsBuilder {
     this.carries(constant(width, 0));
   }
 
-  /** The manual leaves this flag open; ours then keeps or clears it. */
+  /** The manual leaves this flag open: ours keeps it, or clears it where that is cheaper. */
   undefinedFlag(...flags: readonly Flag[]): void {
+    if (this.#flags === undefined) {
+      return;
+    }
     for (const flag of flags) {
       if (!this.#update().bits.has(flag) && this.#update().carries === undefined
         && (flag === "of" || flag === "af" || flag === "cf")) {

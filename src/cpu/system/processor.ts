@@ -9,10 +9,11 @@ import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
 import { generateInterpreter } from "../interpreter/generate.ts";
 import { memoryMap, type MemoryMap } from "../interpreter/memory-map.ts";
+import { emptyTlbArray } from "../interpreter/tlb.ts";
 import {
   attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
-  pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbBase, tlbSetBytes,
-  tlbSetCount, tlbSets, vector,
+  pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbArrayBytes, tlbBase,
+  tlbSetBytes, tlbSetCount, tlbSets, vector,
 } from "../layout.ts";
 import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
 import { exportedFunction } from "../wasm/module.ts";
@@ -161,7 +162,9 @@ export class Processor extends GuestState {
   /** Forgets all translations. */
   flushTlb(): void {
     this.counts.tlbFlushes += 1;
-    this.bytes.fill(emptyTag, tlbBase, tlbBase + tlbSetCount * tlbSetBytes);
+    for (let array = 0; array < 2 * tlbSetCount; array += 1) {
+      emptyTlbArray(this.bytes, tlbBase + array * tlbArrayBytes);
+    }
     this.flushInstructionTlb();
   }
 

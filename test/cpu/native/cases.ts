@@ -1,0 +1,272 @@
+/** Batches of cases: one instruction each, with registers, flags and memory to run it on. */
+import type { Row } from "../../../src/cpu/isa/table.ts";
+import { Encoder, type Encoded } from "./encode.ts";
+import {
+  at, codeBase, dataBase, dataBytes, edgeBytes, endBase, floatRecordBytes, gsBase, headerBytes,
+  integerRecordBytes, memoryBytes, middleBase, middleBytes, options, slotBytes, slotCount,
+  slotStart,
+} from "./layout.ts";
+import { writeFloatState } from "./float-state.ts";
+import { writeValue, type Random } from "./values.ts";
+
+export interface Case {
+  readonly row: Row;
+  readonly encoded: Encoded;
+}
+
+/** Records as the native host wants them, and what each is about. */
+export interface Batch {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly recordBytes: number;
+  readonly cases: readonly Case[];
+}
+
+const rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7;
+const border = dataBase + dataBytes / 2;
+const stops = new Set(["jmp", "jmp.indirect", "call", "call.indirect", "ret", "ret.pop", "loop",
+  "loope", "loopne", "jcxz"]);
+const jumps = (row: Row) => stops.has(row.mnemonic) || /^j[0-9A-F]$/.test(row.mnemonic);
+
+export function makeBatch(
+  groups: readonly (readonly Row[])[], count: number, float: boolean, random: Random,
+): Batch {
+  const size = Math.min(count, slotCount);
+  const recordBytes = float ? floatRecordBytes : integerRecordBytes;
+  const bytes = new Uint8Array(headerBytes + size * recordBytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, size, true);
+  view.setUint32(4, float ? 1 : 0, true);
+  const writer = new CaseWriter(view, random);
+  const cases: Case[] = [];
+  for (let slot = 0; slot < size; slot += 1) {
+    const group = groups[random() % groups.length] ?? [];
+    const row = group[random() % group.length];
+    if (row !== undefined) {
+      cases.push(writer.write(row, slot, headerBytes + slot * recordBytes, float));
+    }
+  }
+  return { bytes, view, recordBytes, cases };
+}
+
+class CaseWriter {
+  readonly #view: DataView;
+  readonly #random: Random;
+  readonly #encoder: Encoder;
+  #base = 0;
+
+  constructor(view: DataView, random: Random) {
+    this.#view = view;
+    this.#random = random;
+    this.#encoder = new Encoder(view, random);
+  }
+
+  #chance(percent: number): boolean {
+    return this.#random() % 100 < percent;
+  }
+
+  write(row: Row, slot: number, base: number, float: boolean): Case {
+    this.#base = base;
+    const start = codeBase + slot * slotBytes + slotStart;
+    this.#writeState(start, float);
+    const target = this.#target();
+    const encoded = this.#encoder.encode(row, base, start, target);
+    this.#view.setUint32(base + at.options,
+      (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0), true);
+    this.#view.setUint32(base + at.codeLength, encoded.bytes.length, true);
+    for (const [index, byte] of encoded.bytes.entries()) {
+      this.#view.setUint8(base + at.code + index, byte);
+    }
+    this.#aim(row, encoded, start);
+    return { row, encoded };
+  }
+
+  #writeState(start: number, float: boolean): void {
+    const view = this.#view, random = this.#random, base = this.#base;
+    for (let offset = 0; offset < 128; offset += 8) {
+      writeValue(view, base + at.gpr + offset, random);
+    }
+    this.#setGpr(rsp, this.#stackPointer());
+    const down = this.#chance(12) ? 0x400 : 0;
+    view.setBigUint64(base + at.rflags, BigInt((random() & 0x8d5) | 0x202 | down), true);
+    view.setBigUint64(base + at.rip, BigInt(start), true);
+    for (let offset = 0; offset < memoryBytes; offset += 8) {
+      writeValue(view, base + at.memory + offset, random);
+    }
+    if (float) {
+      writeFloatState(view, base + at.fx, random);
+    }
+  }
+
+  /** Where a memory operand lies: mostly inside, sometimes across a border or outside. */
+  #target(): number {
+    const random = this.#random;
+    const choice = random() % 100;
+    if (choice < 55) {
+      return middleBase + (random() % (middleBytes - 32) & ~15);
+    }
+    if (choice < 75) {
+      return middleBase + random() % (middleBytes - 32);
+    }
+    if (choice < 85) {
+      return border - 1 - random() % 16; // The border of two pages.
+    }
+    if (choice < 90) {
+      return dataBase + dataBytes - random() % 20; // The end of memory.
+    }
+    if (choice < 94) {
+      return dataBase - 8 + random() % 24;
+    }
+    return choice < 97 ? endBase + random() % edgeBytes : 0x3000_0000 + random() % 0x1000_0000;
+  }
+
+  #stackPointer(): number {
+    const random = this.#random;
+    const choice = random() % 100;
+    if (choice < 70) {
+      return border - 128 + (random() % 256 & ~7);
+    }
+    if (choice < 85) {
+      return border - 24 + random() % 48;
+    }
+    return choice < 92 ? dataBase + random() % 24 : dataBase + dataBytes - random() % 24;
+  }
+
+  #setGpr(number: number, low: number, high = 0): void {
+    const offset = this.#base + at.gpr + number * 8;
+    this.#view.setUint32(offset, low >>> 0, true);
+    this.#view.setUint32(offset + 4, high >>> 0, true);
+  }
+
+  #lowOf(number: number): number {
+    return this.#view.getUint32(this.#base + at.gpr + number * 8, true);
+  }
+
+  /** Puts eight bytes into the part of memory that the record carries. */
+  #poke(linear: number, low: number, high: number): void {
+    const offset = memoryOffset(linear);
+    if (offset >= 0) {
+      this.#view.setUint32(this.#base + at.memory + offset, low >>> 0, true);
+      this.#view.setUint32(this.#base + at.memory + offset + 4, high >>> 0, true);
+    }
+  }
+
+  /** Where code may go: a place of the slot, or memory that holds no code. */
+  #codeTarget(start: number): number {
+    return this.#chance(80) ? start - 1 - this.#random() % 20
+      : 0x3000_0000 + this.#random() % 0x1000_0000;
+  }
+
+  /** Sets what the instruction uses besides its explicit operands. */
+  #aim(row: Row, encoded: Encoded, start: number): void {
+    const rule = rules[row.mnemonic];
+    if (rule !== undefined) {
+      rule({
+        row, encoded,
+        target: () => this.#target(), chance: (percent) => this.#chance(percent),
+        random: this.#random, codeTarget: () => this.#codeTarget(start),
+        setGpr: (number, low, high) => this.#setGpr(number, low, high),
+        low: (number) => this.#lowOf(number),
+        poke: (linear, low, high) => this.#poke(linear, low, high),
+      });
+    }
+  }
+}
+
+/** Offset in a record's memory of an address with eight bytes, or -1. */
+export function memoryOffset(linear: number): number {
+  if (linear >= middleBase && linear <= middleBase + middleBytes - 8) {
+    return edgeBytes + linear - middleBase;
+  }
+  if (linear >= dataBase && linear <= dataBase + edgeBytes - 8) {
+    return linear - dataBase;
+  }
+  return linear >= endBase && linear <= endBase + edgeBytes - 8
+    ? edgeBytes + middleBytes + linear - endBase : -1;
+}
+
+interface Aim {
+  readonly row: Row;
+  readonly encoded: Encoded;
+  target(): number;
+  chance(percent: number): boolean;
+  readonly random: Random;
+  codeTarget(): number;
+  setGpr(number: number, low: number, high?: number): void;
+  low(number: number): number;
+  poke(linear: number, low: number, high: number): void;
+}
+
+const isRegister = (aim: Aim) => aim.encoded.modrm >= 0xc0;
+const regOf = ({ encoded: { modrm, rex } }: Aim) => (modrm >> 3 & 7) | (rex & 4) << 1;
+const rmOf = ({ encoded: { modrm, rex } }: Aim) => (modrm & 7) | (rex & 1) << 3;
+
+function aimString(aim: Aim): void {
+  const usesGs = aim.encoded.bytes.includes(0x65);
+  aim.setGpr(rsi, aim.target() - (usesGs ? gsBase : 0));
+  aim.setGpr(rdi, aim.target());
+  if (aim.encoded.repeats) {
+    aim.setGpr(rcx, aim.random() % 12);
+  }
+}
+
+/** A bit number beyond the operand reaches other memory: stay near. */
+function aimBit(aim: Aim): void {
+  const explicit = aim.row.operands[1]?.place === "G";
+  const number = regOf(aim);
+  const usesAsAddress = number === rmOf(aim);
+  if (explicit && !isRegister(aim) && !usesAsAddress && number !== rsp) {
+    const bit = aim.random() % 1024 - 512;
+    aim.setGpr(number, bit, bit < 0 ? -1 : 0);
+  }
+}
+
+function aimIndirect(aim: Aim): void {
+  const target = aim.codeTarget();
+  if (isRegister(aim)) {
+    aim.setGpr(rmOf(aim), target);
+  } else if (aim.encoded.target !== undefined) {
+    aim.poke(aim.encoded.target, target, 0);
+  }
+}
+
+/** Half of the comparisons find what they expect. */
+function aimExchange(aim: Aim): void {
+  if (aim.chance(50) && aim.encoded.target !== undefined) {
+    aim.poke(aim.encoded.target, aim.low(rax), aim.low(rdx));
+    aim.poke(aim.encoded.target + 8, aim.low(rdx), 0);
+  }
+}
+
+function aimReturn(aim: Aim): void {
+  aim.poke(aim.low(rsp), aim.codeTarget(), 0);
+}
+
+function aimDivision(aim: Aim): void {
+  if (aim.chance(60) && aim.encoded.target !== undefined) {
+    const sign = aim.chance(50) ? 0 : -1;
+    const usesRdx = !isRegister(aim) && rmOf(aim) === rdx;
+    if (!usesRdx) {
+      aim.setGpr(rdx, sign, sign);
+    }
+  }
+}
+
+const rules: Record<string, (aim: Aim) => void> = {
+  movs: aimString, cmps: aimString, stos: aimString, lods: aimString, scas: aimString,
+  bt: aimBit, bts: aimBit, btr: aimBit, btc: aimBit,
+  "jmp.indirect": aimIndirect, "call.indirect": aimIndirect,
+  ret: aimReturn, "ret.pop": aimReturn,
+  cmpxchg: aimExchange, cmpxchg8b: aimExchange, cmpxchg16b: aimExchange,
+  div: aimDivision, idiv: aimDivision,
+  xlat: (aim) => {
+    const usesGs = aim.encoded.bytes.includes(0x65);
+    aim.setGpr(rbx, aim.target() - (usesGs ? gsBase : 0) - (aim.low(rax) & 0xff));
+  },
+  leave: (aim) => aim.setGpr(rbp, aim.target()),
+  enter: (aim) => aim.setGpr(rbp, aim.target()),
+  maskmovq: (aim) => aim.setGpr(rdi, aim.target()),
+  maskmovdqu: (aim) => aim.setGpr(rdi, aim.target()),
+  // The trap flag would stop the next instruction, not this one.
+  popf: (aim) => aim.poke(aim.low(rsp), aim.random() & ~0x100, 0),
+};

@@ -1,0 +1,240 @@
+/** A row to bytes: prefixes, ModRM and SIB at random, registers set so that addresses hit. */
+import type { Row } from "../../../src/cpu/isa/table.ts";
+import { immediateBytes } from "./forms.ts";
+import { at, gsBase, slotStart } from "./layout.ts";
+import { immediateByte, writeValue, type Random } from "./values.ts";
+
+const mask64 = (1n << 64n) - 1n;
+
+export interface Encoded {
+  readonly bytes: number[];
+  /** Linear address of the memory operand, as far as it was aimed at one. */
+  readonly target: number | undefined;
+  readonly operandWidth: 16 | 32 | 64;
+  readonly addressWidth: 32 | 64;
+  readonly repeats: boolean;
+  readonly modrm: number;
+  readonly rex: number;
+}
+
+const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
+/** BSF and BSR with F3 are TZCNT and LZCNT where those exist. */
+const noRepeat = new Set(["bsf", "bsr"]);
+
+export class Encoder {
+  readonly #view: DataView;
+  readonly #random: Random;
+  #base = 0;
+  #bytes: number[] = [];
+
+  constructor(view: DataView, random: Random) {
+    this.#view = view;
+    this.#random = random;
+  }
+
+  #chance(percent: number): boolean {
+    return this.#random() % 100 < percent;
+  }
+
+  /** Encodes `row` for the record at `base`; the memory operand is to lie at `target`. */
+  encode(row: Row, base: number, start: number, target: number): Encoded {
+    this.#base = base;
+    this.#bytes = [];
+    const prefixes = this.#prefixes(row);
+    const rex = this.#rex(row);
+    const { operandWidth, addressWidth, segmentBase } = this.#sizes(row, prefixes, rex);
+    if (row.prefix !== undefined && row.prefix !== "none" && row.prefix !== "noRepeat") {
+      this.#bytes.push(parseInt(row.prefix, 16));
+    }
+    if (rex !== 0) {
+      this.#bytes.push(rex);
+    }
+    this.#bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map] ?? [], row.opcode);
+    const tail = row.operands.reduce((sum, spec) =>
+      sum + immediateBytes(spec, operandWidth, addressWidth), 0);
+    let modrm = 0;
+    let aimed: number | undefined;
+    if (row.hasModrm) {
+      modrm = this.#modrm(row);
+      if (modrm < 0xc0) {
+        this.#memory(row, modrm, rex, { addressWidth, tail, start, target: target - segmentBase });
+        aimed = target;
+        modrm = this.#modrmByte;
+      } else {
+        this.#bytes.push(modrm);
+      }
+    }
+    for (const spec of row.operands) {
+      const count = immediateBytes(spec, operandWidth, addressWidth);
+      if (spec.place === "O") {
+        aimed = target;
+        this.#push(target - segmentBase, 4);
+        this.#push(0, count - 4);
+      } else if (spec.place === "J") {
+        this.#branch(count);
+      } else if (count === 1) {
+        this.#bytes.push(immediateByte(this.#random));
+      } else if (count > 0) {
+        const scratch = new DataView(new ArrayBuffer(8));
+        writeValue(scratch, 0, this.#random);
+        for (let index = 0; index < count; index += 1) {
+          this.#bytes.push(scratch.getUint8(index));
+        }
+      }
+    }
+    const repeats = prefixes.includes(0xf2) || prefixes.includes(0xf3);
+    return { bytes: this.#bytes, target: aimed, operandWidth, addressWidth, repeats, modrm, rex };
+  }
+
+  #modrmByte = 0;
+
+  #push(value: number, count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      this.#bytes.push(value & 0xff);
+      value = Math.floor(value / 256);
+    }
+  }
+
+  #prefixes(row: Row): number[] {
+    const list: number[] = [];
+    const free = row.prefix === undefined || row.prefix === "noRepeat";
+    // Processors disagree about 66 on near branches in 64-bit mode.
+    if (free && row.options.size64 !== "forced" && this.#chance(25)) {
+      list.push(0x66);
+    }
+    if (this.#chance(8)) {
+      list.push(0x67);
+    }
+    if (this.#chance(8)) {
+      list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
+    }
+    if (this.#chance(row.options.lock === true ? 15 : 1)) {
+      list.push(0xf0);
+    }
+    const isString = stringMnemonics.has(row.mnemonic);
+    if (row.prefix === undefined && (row.map === 0 || isString) && row.opcode !== 0x90
+      && !noRepeat.has(row.mnemonic) && this.#chance(isString ? 60 : 3)) {
+      list.push(this.#chance(50) ? 0xf2 : 0xf3);
+    }
+    if (list.length > 1 && this.#chance(50)) {
+      list.reverse();
+    }
+    this.#bytes.push(...list);
+    return list;
+  }
+
+  #rex(row: Row): number {
+    const wanted = this.#chance(55) ? 0x40 | (this.#random() & 15) : 0;
+    if (row.wide === undefined) {
+      // 90 with REX.B is another instruction.
+      return row.mnemonic === "nop" && row.map === 0 ? wanted & ~1 : wanted;
+    }
+    return row.wide ? (wanted || 0x40) | 8 : wanted & ~8;
+  }
+
+  #sizes(row: Row, prefixes: readonly number[], rex: number): {
+    operandWidth: 16 | 32 | 64; addressWidth: 32 | 64; segmentBase: number;
+  } {
+    const wide = (rex & 8) !== 0 || row.options.size64 === "forced";
+    const operandWidth = wide ? 64 : prefixes.includes(0x66) ? 16
+      : row.options.size64 === "default" ? 64 : 32;
+    const isLea = row.mnemonic === "lea";
+    return {
+      operandWidth, addressWidth: prefixes.includes(0x67) ? 32 : 64,
+      segmentBase: prefixes.includes(0x65) && !isLea ? gsBase : 0,
+    };
+  }
+
+  #modrm(row: Row): number {
+    const reg = row.reg ?? this.#random() & 7;
+    const isRegister = row.form === "register" || (row.form === "any" && this.#chance(50));
+    const rm = row.rm ?? this.#random() & 7;
+    const mod = isRegister ? 3 : this.#random() % 3;
+    return mod << 6 | reg << 3 | rm;
+  }
+
+  #setGpr(number: number, value: bigint): void {
+    this.#view.setBigUint64(this.#base + at.gpr + number * 8, value & mask64, true);
+  }
+
+  #gpr(number: number): bigint {
+    return this.#view.getBigInt64(this.#base + at.gpr + number * 8, true);
+  }
+
+  #memory(row: Row, modrm: number, rex: number, aim: {
+    addressWidth: 32 | 64; tail: number; start: number; target: number;
+  }): void {
+    const rm = modrm & 7;
+    let mod = modrm >> 6;
+    let base = rm | (rex & 1) << 3;
+    let index = -1, scale = 0;
+    const sib = this.#random() & 0xff;
+    if (rm === 4) {
+      scale = sib >> 6;
+      index = (sib >> 3 & 7) | (rex & 2) << 2;
+      index = index === 4 ? -1 : index;
+      base = (sib & 7) | (rex & 1) << 3;
+      if (index === base) {
+        mod = 2; // One register twice: only the displacement can aim.
+      }
+    }
+    this.#modrmByte = (modrm & 0x3f) | mod << 6;
+    this.#bytes.push(this.#modrmByte);
+    if (rm === 4) {
+      this.#bytes.push(sib);
+    }
+    if (mod === 0 && (rm === 4 ? (sib & 7) === 5 : rm === 5)) {
+      this.#baseless(rm === 5, index, scale, aim);
+      return;
+    }
+    this.#based(mod, base, index, scale, aim.target, row.mnemonic === "lea");
+  }
+
+  /** disp32 with an index, or relative to RIP. */
+  #baseless(ripRelative: boolean, index: number, scale: number, aim: {
+    tail: number; start: number; target: number;
+  }): void {
+    let displacement = aim.target;
+    if (ripRelative) {
+      displacement -= aim.start + this.#bytes.length + 4 + aim.tail;
+    } else if (index >= 0) {
+      const small = this.#random() % 64;
+      this.#setGpr(index, BigInt(small));
+      displacement -= small * 2 ** scale;
+    }
+    this.#push(displacement >>> 0, 4);
+  }
+
+  #based(mod: number, base: number, index: number, scale: number, target: number,
+    isLea: boolean): void {
+    // A stack pointer far off would let pushes reach into the host's own memory.
+    const near = base === 4;
+    let displacement = mod === 0 ? 0 : mod === 1 ? this.#random() << 24 >> 24
+      : near ? (this.#random() & 0xfff) - 0x800 : this.#random() | 0;
+    if (near && index >= 0) {
+      this.#setGpr(index, BigInt(this.#random() % 64));
+    }
+    if (index === base) {
+      const small = this.#random() % 64;
+      this.#setGpr(base, BigInt(small));
+      displacement = target - small * (1 + 2 ** scale);
+    } else if (!isLea) {
+      const offset = index < 0 ? 0n : this.#gpr(index) << BigInt(scale);
+      this.#setGpr(base, BigInt(target) - BigInt(displacement) - offset);
+      if (!near && this.#chance(2)) {
+        this.#view.setUint16(this.#base + at.gpr + base * 8 + 6, 0x1234, true); // Not canonical.
+      }
+    }
+    this.#push(displacement >>> 0, mod === 0 ? 0 : mod === 1 ? 1 : 4);
+  }
+
+  /** To a place in the slot before or behind the instruction, which is its last field. */
+  #branch(count: number): void {
+    const length = this.#bytes.length + count;
+    const far = count === 4 && this.#chance(10);
+    const before = -length - 1 - this.#random() % 20;
+    const behind = 1 + this.#random() % (slotStart - 40 - 2);
+    const distance = far ? this.#random() >>> 2 : this.#chance(50) ? before : behind;
+    this.#push(distance >>> 0, count);
+  }
+}

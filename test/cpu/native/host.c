@@ -1,0 +1,229 @@
+/*
+ * Runs single user-mode instructions on the processor of this machine, for comparison.
+ *
+ * Standard input carries batches: a header, then records that say what the registers, the flags
+ * and some memory hold and which bytes to run. Each record is answered with the same record, as
+ * the instruction left things, with the exception it raised if any. The layout of both is known
+ * to layout.ts beside this file.
+ *
+ * After set-up the process may only read, write and exit (seccomp), whatever the bytes do.
+ */
+#define _GNU_SOURCE
+#include <asm/prctl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum {
+	code_base = 0x10000000,
+	code_bytes = 0x11000,
+	data_base = 0x20001000, /* two pages; none before and after */
+	data_bytes = 0x2000,
+	gs_base = 0x1000,
+	edge = 64, /* bytes compared at either end */
+	middle = 512, /* bytes compared around the border of the two pages */
+	batch_max = 4096,
+	no_vector = 0xffff,
+	with_float = 1, /* the record has an FXSAVE image */
+	stop_at_once = 2, /* what follows the instruction is HLT */
+};
+
+struct record {
+	uint64_t gpr[16];
+	uint64_t rflags;
+	uint64_t rip;
+	uint32_t vector, error;
+	uint64_t address;
+	uint32_t options;
+	uint32_t code_length;
+	uint8_t code[24];
+	uint8_t memory[edge + middle + edge];
+	uint8_t fx[512];
+};
+
+_Static_assert(offsetof(struct record, memory) == 192, "layout known to the tests");
+_Static_assert(offsetof(struct record, fx) == 832, "layout known to the tests");
+_Static_assert(sizeof(struct record) == 1344, "layout known to the tests");
+
+/* The record at work; in low memory, so that the stub reaches it without a register. */
+static struct record now __attribute__((aligned(64), used));
+static uint64_t host_rsp __attribute__((used));
+static const uint32_t default_mxcsr __attribute__((used)) = 0x1f80;
+
+void enter(void);
+void leave(void);
+void resume(void);
+
+__asm__(
+	".pushsection .text\n"
+	".globl enter, leave, resume\n"
+	"enter:\n"
+	"  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+	"  movq %rsp, host_rsp\n"
+	"  testl $1, now+160\n"
+	"  jz 1f\n"
+	"  fxrstor64 now+832\n"
+	"1:\n"
+	"  pushq now+128\n"
+	"  popfq\n"
+	"  movq now+0, %rax; movq now+8, %rcx; movq now+16, %rdx; movq now+24, %rbx\n"
+	"  movq now+32, %rsp; movq now+40, %rbp; movq now+48, %rsi; movq now+56, %rdi\n"
+	"  movq now+64, %r8; movq now+72, %r9; movq now+80, %r10; movq now+88, %r11\n"
+	"  movq now+96, %r12; movq now+104, %r13; movq now+112, %r14; movq now+120, %r15\n"
+	"  jmp *now+136\n"
+	"leave:\n"
+	"  movq %rax, now+0; movq %rcx, now+8; movq %rdx, now+16; movq %rbx, now+24\n"
+	"  movq %rsp, now+32; movq %rbp, now+40; movq %rsi, now+48; movq %rdi, now+56\n"
+	"  movq %r8, now+64; movq %r9, now+72; movq %r10, now+80; movq %r11, now+88\n"
+	"  movq %r12, now+96; movq %r13, now+104; movq %r14, now+112; movq %r15, now+120\n"
+	"  movq host_rsp, %rsp\n"
+	"  pushfq\n"
+	"  popq now+128\n"
+	"  pushq $2\n"
+	"  popfq\n"
+	"  testl $1, now+160\n"
+	"  jz resume\n"
+	"  fxsave64 now+832\n"
+	"resume:\n"
+	"  fninit\n"
+	"  ldmxcsr default_mxcsr\n"
+	"  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"
+	"  ret\n"
+	".popsection\n");
+
+static uint8_t *const code = (uint8_t *)code_base;
+static uint8_t *const data = (uint8_t *)data_base;
+
+static void on_exception(int number, siginfo_t *info, void *context)
+{
+	/* In the order of the record: rax rcx rdx rbx rsp rbp rsi rdi r8 to r15. */
+	static const uint8_t order[16] = {
+		REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	};
+	ucontext_t *uc = context;
+	greg_t *gregs = uc->uc_mcontext.gregs;
+	(void)number;
+	(void)info;
+	for (int i = 0; i < 16; i++)
+		now.gpr[i] = (uint64_t)gregs[order[i]];
+	now.rflags = (uint64_t)gregs[REG_EFL];
+	now.rip = (uint64_t)gregs[REG_RIP];
+	now.vector = (uint32_t)gregs[REG_TRAPNO];
+	now.error = (uint32_t)gregs[REG_ERR];
+	now.address = (uint64_t)gregs[REG_CR2];
+	if (now.options & with_float)
+		memcpy(now.fx, uc->uc_mcontext.fpregs, sizeof now.fx);
+	gregs[REG_RSP] = (greg_t)host_rsp;
+	gregs[REG_RIP] = (greg_t)resume;
+	gregs[REG_EFL] = 2;
+}
+
+static int read_all(void *into, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = read(0, (char *)into + done, size - done);
+		if (n <= 0)
+			return 0;
+		done += (size_t)n;
+	}
+	return 1;
+}
+
+static int write_all(const void *from, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = write(1, (const char *)from + done, size - done);
+		if (n <= 0)
+			return 0;
+		done += (size_t)n;
+	}
+	return 1;
+}
+
+static uint8_t *const middle_at = (uint8_t *)data_base + data_bytes / 2 - middle / 2;
+static uint8_t *const end_at = (uint8_t *)data_base + data_bytes - edge;
+
+/* Places the instruction, and behind it a jump back or, for branches, nothing but HLT. */
+static void place(uint8_t *at, const struct record *r)
+{
+	uint32_t length = r->code_length > 15 ? 15 : r->code_length;
+	memset(at - 24, 0xf4, 64);
+	memcpy(at, r->code, length);
+	if (!(r->options & stop_at_once)) {
+		int32_t distance = (int32_t)((uintptr_t)leave - (uintptr_t)(at + length + 5));
+		at[length] = 0xe9;
+		memcpy(at + length + 1, &distance, 4);
+	}
+}
+
+static void run(struct record *r, size_t size)
+{
+	uint8_t *at = (uint8_t *)r->rip;
+	if (at < code + 24 || at > code + code_bytes - 64)
+		_exit(3);
+	place(at, r);
+	memcpy(data, r->memory, edge);
+	memcpy(middle_at, r->memory + edge, middle);
+	memcpy(end_at, r->memory + edge + middle, edge);
+	memcpy(&now, r, size);
+	now.vector = no_vector;
+	now.rip = (uint64_t)at;
+	enter();
+	if (now.vector == no_vector)
+		now.rip = (uint64_t)(at + r->code_length);
+	memcpy(now.memory, data, edge);
+	memcpy(now.memory + edge, middle_at, middle);
+	memcpy(now.memory + edge + middle, end_at, edge);
+	memset(at - 24, 0xf4, 64);
+	memcpy(r, &now, size);
+}
+
+static int set_up(void)
+{
+	static uint8_t stack[65536] __attribute__((aligned(64)));
+	static const int signals[] = { SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS };
+	stack_t alternative = { .ss_sp = stack, .ss_size = sizeof stack };
+	struct sigaction action = {
+		.sa_sigaction = on_exception, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER,
+	};
+	const int fixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	if (mmap(code, code_bytes, PROT_READ | PROT_WRITE | PROT_EXEC, fixed, -1, 0) != code ||
+	    mmap(data, data_bytes, PROT_READ | PROT_WRITE, fixed, -1, 0) != data)
+		return 0;
+	memset(code, 0xf4, code_bytes);
+	if (sigaltstack(&alternative, 0))
+		return 0;
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		if (sigaction(signals[i], &action, 0))
+			return 0;
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)gs_base))
+		return 0;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0;
+}
+
+int main(void)
+{
+	static uint8_t records[batch_max * sizeof(struct record)] __attribute__((aligned(64)));
+	uint32_t header[2]; /* count, and whether the records have FXSAVE images */
+	if (!set_up())
+		return 2;
+	while (read_all(header, sizeof header)) {
+		size_t size = header[1] ? sizeof(struct record) : offsetof(struct record, fx);
+		if (header[0] > batch_max || !read_all(records, header[0] * size))
+			break;
+		for (uint32_t i = 0; i < header[0]; i++)
+			run((struct record *)(records + i * size), size);
+		if (!write_all(records, header[0] * size))
+			break;
+	}
+	syscall(SYS_exit, 0);
+	return 0;
+}

@@ -1,0 +1,78 @@
+/** Many cases on both processors. */
+import { rows } from "../../../src/cpu/isa/table.ts";
+import { cpuFeatures } from "../../../src/cpu/system/cpuid.ts";
+import { randomSource } from "../../support/random.ts";
+import { makeBatch } from "./cases.ts";
+import { differences, type Difference } from "./compare.ts";
+import { nativeRows } from "./forms.ts";
+import type { NativeHost } from "./host.ts";
+import { InterpreterDriver } from "./interpreter-driver.ts";
+import { slotCount } from "./layout.ts";
+import { listenToSemantics } from "./open-flags.ts";
+
+const shownMax = 40;
+
+export interface Outcome {
+  cases: number;
+  differ: number;
+  /** By instruction and what differs: how many, and the first in full. */
+  readonly kinds: Map<string, { count: number; first: string }>;
+  /** Cases that ended in an exception. */
+  faults: number;
+}
+
+export interface Request {
+  readonly cases: number;
+  readonly seed: number;
+  readonly float: boolean;
+  /** Only these instructions, if any are named. */
+  readonly only?: readonly string[];
+}
+
+let driver: InterpreterDriver | undefined;
+
+export async function compareWithHost(host: NativeHost, request: Request): Promise<Outcome> {
+  driver ??= listenToSemantics(() => new InterpreterDriver());
+  const random = randomSource(request.seed);
+  const { only } = request;
+  const groups = nativeRows(cpuFeatures, request.float).filter((group) =>
+    only === undefined || only.includes(group[0]?.mnemonic ?? ""));
+  const outcome: Outcome = { cases: 0, differ: 0, kinds: new Map(), faults: 0 };
+  while (outcome.cases < request.cases && groups.length > 0) {
+    const batch = makeBatch(groups, slotCount, request.float, random);
+    // The host works on its core meanwhile.
+    const native = host.run(batch.bytes);
+    const ours = driver.run(batch);
+    for (const each of differences(batch, await native, ours)) {
+      note(outcome, each);
+    }
+    outcome.cases += batch.cases.length;
+  }
+  return outcome;
+}
+
+function note(outcome: Outcome, { mnemonic, what, text }: Difference): void {
+  outcome.differ += 1;
+  const key = `${mnemonic}: ${what}`;
+  const kind = outcome.kinds.get(key);
+  if (kind === undefined) {
+    outcome.kinds.set(key, { count: 1, first: text });
+  } else {
+    kind.count += 1;
+  }
+}
+
+/** Instructions of the table that the comparison runs, for the curious. */
+export function comparedMnemonics(): { compared: string[]; all: string[] } {
+  const compared = [false, true].flatMap((float) => nativeRows(cpuFeatures, float))
+    .map((group) => group[0]?.mnemonic ?? "");
+  return { compared, all: [...new Set(rows.map((row) => row.mnemonic))] };
+}
+
+export function report(outcome: Outcome): string {
+  const kinds = [...outcome.kinds].sort(([, a], [, b]) => b.count - a.count);
+  return [
+    `${outcome.cases} cases, ${outcome.differ} differ`,
+    ...kinds.slice(0, shownMax).map(([kind, { count, first }]) => `${count} x ${kind}\n${first}`),
+  ].join("\n");
+}
