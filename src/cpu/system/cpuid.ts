@@ -74,6 +74,14 @@ function topology(subleaf: number, context: CpuidContext): Leaf {
     : [0, 0, subleaf & 0xff, context.apicId];
 }
 
+function leaf7Of(subleaf: number): Leaf {
+  switch (subleaf) {
+    case 0: return [2, leaf7.ebx, leaf7.ecx, leaf7.edx];
+    case 2: return [0, 0, 0, bit(4)]; // BHI_CTRL: no guest need clear branch history by itself.
+    default: return zero;
+  }
+}
+
 function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
   switch (leaf) {
     case 0: return [standardMax, word(vendor, 0), word(vendor, 8), word(vendor, 4)];
@@ -83,7 +91,7 @@ function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
       (leaf1.ecx | (context.osxsave ? osxsaveBit : 0)) >>> 0,
       (context.apicEnabled ? leaf1.edx : leaf1.edx & ~apicBit) >>> 0,
     ];
-    case 7: return subleaf === 0 ? [0, leaf7.ebx, leaf7.ecx, leaf7.edx] : zero;
+    case 7: return leaf7Of(subleaf);
     case 0xb: return topology(subleaf, context);
     case 0xd:
       if (subleaf === 0) {
