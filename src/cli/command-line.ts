@@ -33,24 +33,30 @@ export interface Surroundings {
   /** One line on stderr. */
   readonly say: (line: string) => void;
   readonly readFile: (path: string) => string;
+  readonly version: () => string;
 }
 
 const spec = flags.map(({ letter, argument }) => letter + (argument === undefined ? "" : ":"))
   .join("");
 const longs = new Set(["--help", "--version", "--dry-run"]);
 
+interface Context extends FlagContext {
+  readonly version: () => string;
+}
+
 /** Reads the arguments after the program's name. */
 export function readCommandLine(
-  argv: readonly string[], { say, readFile }: Surroundings,
+  argv: readonly string[], { say, readFile, version }: Surroundings,
 ): MachineRequest | Answer {
   const tree = new Tree((message) => say(`${program}: ${message}`));
-  const context = { tree, say, readFile, firmwareFiles: [], incomplete: [] };
+  const context = { tree, say, readFile, version, firmwareFiles: [], incomplete: [] };
   try {
     setDefaults(tree);
     const dryRun = readArguments(argv, context);
     if (tree.bool("config.dump", false)) {
       return { kind: "answer", status: 1, output: tree.dump() };
     }
+    tree.warnOnce();
     const { firmwareFiles, incomplete } = context;
     return { kind: "machine", tree, dryRun, firmwareFiles, incomplete };
   } catch (error) {
@@ -59,7 +65,7 @@ export function readCommandLine(
 }
 
 /** The machine's name is known afterwards. Returns whether this is a dry run. */
-function readArguments(argv: readonly string[], context: FlagContext): boolean {
+function readArguments(argv: readonly string[], context: Context): boolean {
   const { tree } = context;
   let dryRun = false;
   const steps = getopt(argv, spec, longs);
@@ -72,7 +78,7 @@ function readArguments(argv: readonly string[], context: FlagContext): boolean {
         flags.find(({ letter }) => letter === found.letter)?.act(found.argument, context);
         break;
       case "long":
-        dryRun ||= longOption(found.name);
+        dryRun ||= longOption(found.name, context);
         break;
       case "illegal":
         context.say(`${program}: illegal option -- ${found.letter}`);
@@ -97,12 +103,12 @@ function readArguments(argv: readonly string[], context: FlagContext): boolean {
 }
 
 /** `--dry-run`; the others are served here only where they follow flags. */
-function longOption(name: string): boolean {
+function longOption(name: string, context: Context): boolean {
   if (name === "--help") {
     throw new CommandLineEnd(0, { output: usage() });
   }
   if (name === "--version") {
-    throw new CommandLineEnd(0, { output: "" });
+    throw new CommandLineEnd(0, { output: `${program} ${context.version()}\n` });
   }
   return true;
 }

@@ -75,12 +75,7 @@ function domainCpuProblems(
 export function otherProblems(
   globals: Globals, functions: readonly ConfiguredFunction[],
 ): Problem[] {
-  const problems: Problem[] = [];
-  if (globals.bootRom === undefined && globals.kernel === undefined) {
-    problems.push({
-      key: "bootrom", message: "nothing to boot; allowed: a file in bootrom or in boot.kernel",
-    });
-  }
+  const problems = bootProblems(globals);
   const afar = functions.find(({ at }) => at.bus > 0);
   if (afar && globals.mpTable) {
     problems.push({
@@ -95,4 +90,24 @@ export function otherProblems(
     });
   }
   return problems;
+}
+
+function bootProblems({ bootRom, kernel, initrd, modules }: Globals): Problem[] {
+  if (bootRom === undefined && kernel === undefined) {
+    return [{
+      key: "bootrom", message: "nothing to boot; allowed: a file in bootrom or in boot.kernel",
+    }];
+  }
+  if (bootRom !== undefined && kernel !== undefined) {
+    return [{
+      key: "boot.kernel", value: kernel, message: "is given beside bootrom; allowed: one of them",
+    }];
+  }
+  const alone: [string, string | undefined][] = [
+    ["boot.initrd", initrd], ["boot.modules", modules === "" ? undefined : modules],
+  ];
+  return alone.filter(([, value]) => kernel === undefined && value !== undefined)
+    .map(([key, value]) => ({
+      key, value: value ?? "", message: "has no meaning without boot.kernel",
+    }));
 }

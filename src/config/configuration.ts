@@ -19,7 +19,12 @@ import type { Topology } from "./values.ts";
 
 /** What this room needs to know of a device model. */
 export interface DeviceSchema {
+  readonly help: string;
   readonly options: Schema;
+  /** The host side that it needs: "block" for a disk. */
+  readonly backend?: string;
+  /** At most one in a machine, and on bus 0. */
+  readonly single?: boolean;
 }
 
 export type DeviceSchemas = ReadonlyMap<string, DeviceSchema>;

@@ -27,9 +27,10 @@ export function findFunctions(tree: Tree, devices: DeviceSchemas): {
   const problems: Problem[] = [];
   for (const { at, node } of functionNodes(tree)) {
     const device = node.value("device");
-    const schema = device === undefined ? undefined : devices.get(device)?.options;
-    if (device !== undefined && schema) {
-      functions.push({ at, device, node, schema });
+    const model = device === undefined ? undefined : devices.get(device);
+    if (device !== undefined && model) {
+      functions.push({ at, device, node, schema: model.options });
+      problems.push(...(model.single ? singleProblems(functions, device) : []));
     } else {
       problems.push({
         key: `${node.path}.device`, ...(device !== undefined && { value: device }),
@@ -38,6 +39,19 @@ export function findFunctions(tree: Tree, devices: DeviceSchemas): {
     }
   }
   return { functions, problems };
+}
+
+/** What is wrong with the place of the last function, whose device may exist once. */
+function singleProblems(functions: readonly ConfiguredFunction[], device: string): Problem[] {
+  const [first, second] = functions.filter((each) => each.device === device);
+  const last = second ?? first;
+  if (!last || (!second && last.at.bus === 0)) {
+    return [];
+  }
+  return [{
+    key: `${last.node.path}.device`, value: device,
+    message: second ? `is in ${first?.node.path} already; allowed: one` : "allowed: on bus 0",
+  }];
 }
 
 /** Every node that is a PCI function by its name. */

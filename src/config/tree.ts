@@ -141,10 +141,21 @@ export class Tree {
   readonly warn: Warn;
   /** Where the values that are set from now on come from, for error messages. */
   origin = "default";
+  #said: Set<string> | undefined;
 
   constructor(warn: Warn) {
-    this.warn = warn;
+    this.warn = (message) => {
+      if (!this.#said?.has(message)) {
+        this.#said?.add(message);
+        warn(message);
+      }
+    };
     this.root = new TreeNode(this, "");
+  }
+
+  /** From now on a warning is said once: several readers may expand the same value. */
+  warnOnce(): void {
+    this.#said ??= new Set();
   }
 
   /** Sets the value at a path and makes the nodes on the way. */

@@ -1,0 +1,120 @@
+/** `tsbhyve help [device | key]`: what the schemas know, in words. Nothing is written twice. */
+import { describeProblem, exitStatus } from "../base/errors.ts";
+import { keysOf } from "../config/known-keys.ts";
+import { describeBytes } from "../config/options.ts";
+import type { LeafOption, Schema } from "../config/options.ts";
+import { functionSchema, globalSchema } from "../config/schema.ts";
+import { nearest } from "../config/suggest.ts";
+import { devices } from "../machine/registry.ts";
+import type { Console } from "./main.ts";
+
+interface KnownKey {
+  readonly key: string;
+  readonly option: LeafOption<unknown>;
+}
+
+/** Writes what is asked for; 1, bhyve's status of a wrong use, if there is nothing of that name. */
+export function help(words: readonly string[], console: Console): number {
+  const [word] = words;
+  if (words.length > 1) {
+    console.error("usage: tsbhyve help [device | key]\n");
+    return exitStatus.powerOff;
+  }
+  if (word === undefined) {
+    console.out(overview());
+    return 0;
+  }
+  const text = deviceHelp(word) ?? keyHelp(word);
+  if (text !== undefined) {
+    console.out(text);
+    return 0;
+  }
+  console.error(`tsbhyve: ${describeProblem({ key: "help", value: word, message: suggest(word) })}\n`);
+  return exitStatus.powerOff;
+}
+
+function overview(): string {
+  const lines = ["Devices, for pci.BUS.SLOT.FUNCTION.device or -s slot,device:"];
+  for (const { name, help: text } of devices.values()) {
+    lines.push(row(name, text));
+  }
+  lines.push("", "Keys of the machine, for -o key=value or a line of a -k file:");
+  for (const { key, option } of keysOf(globalSchema)) {
+    lines.push(row(key, summary(option)));
+  }
+  lines.push("", "tsbhyve help DEVICE lists the keys of a device, tsbhyve help KEY says what is "
+    + "allowed.");
+  return `${lines.join("\n")}\n`;
+}
+
+const column = 26;
+
+function row(name: string, text: string): string {
+  return `  ${name.padEnd(column)} ${text}`;
+}
+
+function summary(option: LeafOption<unknown>): string {
+  return option.pending ? `${option.help} (accepted, no effect yet)` : option.help;
+}
+
+function deviceHelp(name: string): string | undefined {
+  const device = devices.get(name);
+  if (!device) {
+    return undefined;
+  }
+  const lines = [`${name}: ${device.help}`, "", "Keys below pci.BUS.SLOT.FUNCTION:"];
+  for (const { key, option } of deviceKeys(device.options)) {
+    lines.push(row(key, `${summary(option)}${standing(option)}`));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** Keys of every function, then the device's own; a device may describe a common key anew. */
+function deviceKeys(schema: Schema): readonly KnownKey[] {
+  const own = [...keysOf(schema)];
+  const names = new Set(own.map(({ key }) => key));
+  return [...[...keysOf(functionSchema)].filter(({ key }) => !names.has(key)), ...own];
+}
+
+function keyHelp(word: string): string | undefined {
+  const found: KnownKey[] = [];
+  const plain = word.replace(/(^|\.)[0-9]+(?=\.|$)/g, "$1N");
+  for (const each of keysOf(globalSchema)) {
+    if ([each.key, ...each.option.aliases].some((key) => key === word || key === plain)) {
+      found.push(each);
+    }
+  }
+  const below = word.replace(/^pci\.[^.]+\.[^.]+\.[^.]+\./, "");
+  const owners = [...devices.values()].flatMap((device) => deviceKeys(device.options)
+    .filter(({ key }) => key === below)
+    .map(({ option }) => `${device.name}: ${describeKey(below, option)}`));
+  const lines = [...found.map(({ key, option }) => describeKey(key, option)), ...owners];
+  return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
+}
+
+function describeKey(key: string, option: LeafOption<unknown>): string {
+  const aliases = option.aliases.length === 0 ? ""
+    : `\n  old names: ${option.aliases.join(", ")}`;
+  return `${key}: ${summary(option)}\n  allowed: ${option.allowed}${standing(option, "\n  ")}`
+    + aliases;
+}
+
+/** Whether a key must be given, or what holds without it. */
+export function standing(option: LeafOption<unknown>, before = " "): string {
+  if (option.required) {
+    return `${before}[required]`;
+  }
+  return option.default === undefined || option.default === "" ? ""
+    : `${before}[default: ${defaultText(option)}]`;
+}
+
+export function defaultText({ kind, default: value }: LeafOption<unknown>): string {
+  return kind === "size" && typeof value === "number" ? describeBytes(value) : String(value);
+}
+
+function suggest(word: string): string {
+  const names = [...devices.keys(), ...[...keysOf(globalSchema)].map(({ key }) => key)];
+  const near = nearest(word, names);
+  return `is no device or key${near === undefined ? "" : `; did you mean ${near}?`}; `
+    + "tsbhyve help lists them";
+}

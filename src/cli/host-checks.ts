@@ -1,0 +1,110 @@
+/**
+ * Whether the host has what a configuration names: every file is opened for reading and closed
+ * again, nothing is written or left behind. Problems are collected, so that a user sees all.
+ */
+import { parseCharTarget } from "../backends/char/target.ts";
+import { openRawFile } from "../backends/block/raw-file.ts";
+import { ConfigError, HostError } from "../base/errors.ts";
+import type { Problem } from "../base/errors.ts";
+import { moduleFiles } from "../config/boot-modules.ts";
+import type { DeviceSchemas } from "../config/configuration.ts";
+import { parse } from "../config/options.ts";
+import { findFunctions } from "../config/slots.ts";
+import type { ConfiguredFunction } from "../config/slots.ts";
+import type { Tree } from "../config/tree.ts";
+import { blockOptions } from "../devices/block-options.ts";
+import { readBootRom } from "../firmware/boot-rom.ts";
+import { openFile, readWholeFile } from "../host/files.ts";
+
+/** Everything the host lacks. */
+export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
+  const { functions } = findFunctions(tree, devices);
+  return [
+    ...romProblems(tree), ...bootFileProblems(tree),
+    ...functions.filter(({ device }) => devices.get(device)?.backend === "block")
+      .flatMap(diskProblems),
+    ...serialProblems(tree, functions),
+  ];
+}
+
+/** Runs a check that throws what a user may see. */
+function problemsOf(key: string, value: string, check: () => void): Problem[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      return [...error.problems];
+    }
+    if (error instanceof HostError) {
+      return [{ key, value, message: `${error.message}; allowed: a file that can be read` }];
+    }
+    throw error;
+  }
+}
+
+function romProblems(tree: Tree): Problem[] {
+  const key = "bootrom";
+  const path = tree.value(key);
+  return path === undefined ? []
+    : problemsOf(key, path, () => readBootRom({ key, path, bytes: readWholeFile(path) }));
+}
+
+function bootFileProblems(tree: Tree): Problem[] {
+  const named = ["boot.kernel", "boot.initrd"].map((key) => ({ key, path: tree.value(key) }));
+  const modules = moduleFiles(tree.value("boot.modules") ?? "")
+    .map(({ path }) => ({ key: "boot.modules", path }));
+  return [...named, ...modules].flatMap(({ key, path }) => path === undefined ? []
+    : problemsOf(key, path, () => checkFile(key, path)));
+}
+
+function checkFile(key: string, path: string): void {
+  const file = openFile(path, { write: false });
+  const { kind, sizeBytes } = file;
+  file.close();
+  if (kind !== "file" || sizeBytes === 0) {
+    throw new ConfigError({
+      key, value: path, message: `is ${kind === "file" ? "empty" : "not a file"}; `
+        + "allowed: a file with content",
+    });
+  }
+}
+
+function diskProblems({ node }: ConfiguredFunction): Problem[] {
+  const parsed = parse(blockOptions, node);
+  if (!parsed.ok) {
+    return []; // The device's own schema reports it.
+  }
+  const { path, sectorSize } = parsed.value;
+  return problemsOf(`${node.path}.path`, path, () => {
+    const disk = openRawFile({
+      key: node.path, path, readOnly: true, ...(sectorSize !== undefined && { sectorSize }),
+    });
+    disk.close();
+  });
+}
+
+const serialPorts = ["lpc.com1.path", "lpc.com2.path", "lpc.com3.path", "lpc.com4.path"] as const;
+
+/** Serial lines count only behind an LPC bridge, as for bhyve. */
+function serialProblems(tree: Tree, functions: readonly ConfiguredFunction[]): Problem[] {
+  if (!functions.some(({ device }) => device === "lpc")) {
+    return [];
+  }
+  const problems: Problem[] = [];
+  let stdioAt: string | undefined;
+  for (const key of serialPorts) {
+    const path = tree.value(key);
+    if (path === undefined) {
+      continue;
+    }
+    problems.push(...problemsOf(key, path, () => parseCharTarget(key, path)));
+    if (path === "stdio" && stdioAt !== undefined) {
+      problems.push({
+        key, value: path, message: `${stdioAt} has it already; allowed: stdio for one port`,
+      });
+    }
+    stdioAt ??= path === "stdio" ? key : undefined;
+  }
+  return problems;
+}

@@ -1,0 +1,133 @@
+/**
+ * The command `tsbhyve`: tells its subcommands apart and loads what each of them needs, and only
+ * that. Exit statuses are bhyve's (bhyve(8), EXIT STATUS); 4 is any error.
+ */
+import { readFileSync } from "node:fs";
+import { ConfigError, HostError, describeProblem, exitStatus } from "../base/errors.ts";
+import type { Problem } from "../base/errors.ts";
+import { program, readCommandLine } from "./command-line.ts";
+import type { MachineRequest } from "./command-line.ts";
+import { bytesOf, readTextFile } from "./text-file.ts";
+import { usage } from "./usage.ts";
+
+/** Where a command's words go; the process itself in the program, a record in tests. */
+export interface Console {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+/** Serves one command line and returns the exit status. */
+export async function main(argv: readonly string[], console: Console): Promise<number> {
+  const say = (line: string) => console.error(`${line}\n`);
+  try {
+    return await dispatch(argv, console, say);
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      sayProblems(error.problems, say);
+      return error.status;
+    }
+    if (error instanceof HostError) {
+      say(`${program}: ${error.message}`);
+      return exitStatus.error;
+    }
+    throw error;
+  }
+}
+
+async function dispatch(
+  argv: readonly string[], console: Console, say: (line: string) => void,
+): Promise<number> {
+  const [first = "", ...rest] = argv;
+  switch (first) {
+    case "--help":
+      console.out(usage());
+      return 0;
+    case "--version":
+      console.out(`${program} ${version()}\n`);
+      return 0;
+    case "help":
+      return (await import("./help.ts")).help(rest, console);
+    case "doctor":
+      return (await import("./doctor.ts")).doctor(rest, console);
+    default:
+      return serveFlags(argv, console, say);
+  }
+}
+
+async function serveFlags(
+  argv: readonly string[], console: Console, say: (line: string) => void,
+): Promise<number> {
+  const request = readCommandLine(argv, { say, readFile: readTextFile, version });
+  if (request.kind === "answer") {
+    console.out(request.output);
+    return request.status;
+  }
+  const configuration = await verify(request, say);
+  if (request.dryRun) {
+    console.out((await import("./dry-run.ts")).describeMachine(configuration));
+    return 0;
+  }
+  const { runMachine } = await import("./run.ts");
+  return runMachine(request, configuration);
+}
+
+/** The whole configuration checked, files included; throws one ConfigError with all problems. */
+async function verify(request: MachineRequest, say: (line: string) => void) {
+  const [{ check }, { devices }, { hostProblems }] = await Promise.all([
+    import("../config/configuration.ts"), import("../machine/registry.ts"),
+    import("./host-checks.ts"),
+  ]);
+  const verdict = check(request.tree, devices);
+  const warnings = verdict.ok ? verdict.value.warnings : verdict.warnings;
+  for (const warning of warnings) {
+    say(`${program}: warning: ${describeProblem(warning)}`);
+  }
+  const problems = [
+    ...(verdict.ok ? [] : verdict.problems),
+    ...request.incomplete.map(incompletePort),
+    ...hostProblems(request.tree, devices),
+  ];
+  if (!verdict.ok || problems.length > 0) {
+    throw new ConfigError(problems, problems[0]?.status ?? exitStatus.error);
+  }
+  return verdict.value;
+}
+
+function incompletePort(name: string): Problem {
+  return {
+    key: `lpc.${name.toLowerCase()}.path`,
+    message: `-l ${name} names no host side; allowed: -l ${name},stdio and other paths`,
+  };
+}
+
+function sayProblems(problems: readonly Problem[], say: (line: string) => void): void {
+  for (const problem of problems) {
+    say(`${program}: ${describeProblem(problem)}`);
+  }
+}
+
+/** Read from package.json, which lies three folders above the compiled file. */
+function version(): string {
+  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+  const parsed: unknown = JSON.parse(text);
+  const found = typeof parsed === "object" && parsed !== null && "version" in parsed
+    ? parsed.version : undefined;
+  return typeof found === "string" ? found : "of unknown version";
+}
+
+/** The program: ends the process once what was written has gone out. */
+export async function runProgram(): Promise<void> {
+  // A reader that went away (`tsbhyve help | head`) is no reason for a stack trace.
+  process.stdout.on("error", () => process.exit(exitStatus.error));
+  const status = await main(process.argv.slice(2), {
+    out: (text) => {
+      process.stdout.write(bytesOf(text));
+    },
+    error: (text) => {
+      process.stderr.write(bytesOf(text));
+    },
+  });
+  await Promise.all([process.stdout, process.stderr].map((stream) =>
+    new Promise<void>((resolve) => stream.write("", () => resolve()))));
+  process.exit(status);
+}
