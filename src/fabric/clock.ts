@@ -44,6 +44,8 @@ class QueuedTimer implements Timer {
 export class TimerQueue {
   readonly #timers = new Set<QueuedTimer>();
   #nextNs = Infinity;
+  /** Called when the earliest deadline becomes earlier: a time slice may have to end sooner. */
+  onEarlier: (deadlineNs: number) => void = () => {};
 
   create(fire: () => void): Timer {
     return new QueuedTimer(this, fire);
@@ -76,9 +78,13 @@ export class TimerQueue {
     } else {
       this.#timers.delete(timer);
     }
+    const before = this.#nextNs;
     this.#nextNs = Infinity;
     for (const each of this.#timers) {
       this.#nextNs = Math.min(this.#nextNs, each.deadlineNs);
+    }
+    if (this.#nextNs < before) {
+      this.onEarlier(this.#nextNs);
     }
   }
 }

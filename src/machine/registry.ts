@@ -1,13 +1,44 @@
-/** Every device model that `pci.<bus>.<slot>.<function>.device` may name. */
-import { hostbridge } from "../devices/pci/hostbridge.ts";
+/** All PCI device models by the names that the key `device` takes. A new model adds a line. */
+import { ConfigError } from "../base/errors.ts";
+import { parse, type OptionNode, type OptionsOf, type Schema } from "../config/options.ts";
+import { amdHostbridge, hostbridge } from "../devices/pci/hostbridge.ts";
 import { lpc } from "../devices/pci/lpc.ts";
 import { virtioBlk } from "../devices/virtio/blk.ts";
 import { virtioRnd } from "../devices/virtio/rnd.ts";
+import type { BackendKind, PciDeviceDescription, PciEnv } from "../fabric/pci/description.ts";
+import type { PciDevice } from "../fabric/pci/function.ts";
 
-const all = [hostbridge, lpc, virtioBlk, virtioRnd] as const;
+/** A model among unlike ones: it reads its options itself. */
+export interface DeviceModel {
+  readonly name: string;
+  readonly help: string;
+  readonly options: Schema;
+  readonly backend?: BackendKind;
+  /** At most one in a machine, and on bus 0. */
+  readonly single: boolean;
+  /** Throws ConfigError. */
+  create(node: OptionNode, env: PciEnv): PciDevice;
+}
 
-export type DeviceModel = (typeof all)[number];
+function model<S extends Schema>(
+  description: PciDeviceDescription<S, OptionsOf<S>>,
+): DeviceModel {
+  const { name, help, options, backend, single = false } = description;
+  return {
+    name, help, options, ...(backend && { backend }), single,
+    create: (node, env) => {
+      const parsed = parse(options, node);
+      if (!parsed.ok) {
+        throw new ConfigError(parsed.problems);
+      }
+      return description.create(parsed.value, env);
+    },
+  };
+}
 
-/** By the value of the key `device`. */
+const models = [
+  model(hostbridge), model(amdHostbridge), model(lpc), model(virtioBlk), model(virtioRnd),
+];
+
 export const devices: ReadonlyMap<string, DeviceModel> =
-  new Map(all.map((model) => [model.name, model]));
+  new Map(models.map((each) => [each.name, each]));

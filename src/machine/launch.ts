@@ -1,0 +1,214 @@
+/**
+ * The control plane's side of a machine: starts its thread, moves the bytes of serial lines,
+ * passes signals on, and tells how it ended. It is never on a guest's path.
+ */
+import { Worker } from "node:worker_threads";
+import { createCharChannel, type CharChannel } from "../backends/char/channel.ts";
+import { openCharEndpoint, type CharEndpoint } from "../backends/char/endpoint.ts";
+import { conflictingTargets, parseCharTarget, type CharUse } from "../backends/char/target.ts";
+import { ConfigError, HostError, exitStatus, type Problem } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { WakeWord } from "../fabric/byte-ring.ts";
+import { ControlCells } from "./control-cells.ts";
+import type { Ending } from "./driver.ts";
+import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
+import type { MachinePlan } from "./plan.ts";
+
+/** A machine that was asked to end answers within a slice; one that hangs is ended from here. */
+const endPatienceMs = 2000;
+/** A status of a process that a signal ended, as shells show it. */
+const signalStatus = { SIGINT: 130, SIGTERM: 143 } as const;
+type EndingSignal = keyof typeof signalStatus;
+const endingSignals: readonly EndingSignal[] = ["SIGINT", "SIGTERM"];
+
+export interface LaunchOptions {
+  readonly log: Log;
+  /** Called once all is open and before the guest's first instruction. */
+  readonly onStart: (lines: readonly OpenLine[]) => void;
+}
+
+/** A serial line that is open, for announcements. */
+export interface OpenLine {
+  readonly key: string;
+  readonly announcement: string | undefined;
+  readonly usesStdio: boolean;
+}
+
+interface SerialUse extends CharUse {
+  readonly number: number;
+}
+
+/** The serial lines of the plan; throws one ConfigError with all that is wrong. */
+function serialUses({ globals, functions }: MachinePlan): readonly SerialUse[] {
+  const uses: SerialUse[] = [];
+  const problems: Problem[] = [];
+  for (const [index, path] of [globals.com1, globals.com2, globals.com3, globals.com4].entries()) {
+    const key = `lpc.com${index + 1}.path`;
+    try {
+      if (path !== undefined) {
+        uses.push({ number: index + 1, key, target: parseCharTarget(key, path) });
+      }
+    } catch (error) {
+      problems.push(...problemsOf(error));
+    }
+  }
+  problems.push(...conflictingTargets(uses));
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
+  // Without the bridge there is no serial port: as bhyve, we pass over its keys.
+  return functions.some(({ device }) => device === "lpc") ? uses : [];
+}
+
+function problemsOf(error: unknown): readonly Problem[] {
+  if (error instanceof ConfigError) {
+    return error.problems;
+  }
+  throw error;
+}
+
+interface Line {
+  readonly use: SerialUse;
+  readonly channel: CharChannel;
+}
+
+/** Runs a machine from start to end. Throws ConfigError before the guest's first instruction. */
+export async function launch(plan: MachinePlan, options: LaunchOptions): Promise<Ending> {
+  const wake = new WakeWord();
+  const control = new ControlCells();
+  const lines = serialUses(plan).map((use) => ({ use, channel: createCharChannel(wake) }));
+  const thread = new MachineThread({
+    plan, wake: wake.shared, control: control.shared,
+    serial: new Map(lines.map(({ use, channel }) => [use.number, channel.parts])),
+  }, options.log);
+  const endpoints: CharEndpoint[] = [];
+  const askEnd = (status: number): void => {
+    control.askEnd(status);
+    wake.signal();
+    thread.endSoon(status);
+  };
+  const signals = watchSignals((signal, again) => {
+    if (again) {
+      askEnd(signalStatus[signal]);
+    } else {
+      control.askPowerButton(signalStatus[signal]);
+      wake.signal();
+    }
+  });
+  try {
+    await thread.ready();
+    options.onStart(await openLines(lines, endpoints, () => askEnd(exitStatus.powerOff)));
+    thread.go();
+    return await thread.ended;
+  } finally {
+    signals.stop();
+    await thread.stop();
+    for (const { channel } of lines) {
+      channel.toHost.close();
+    }
+    await Promise.all(endpoints.map((endpoint) => endpoint.finish()));
+  }
+}
+
+async function openLines(
+  lines: readonly Line[], endpoints: CharEndpoint[], onQuit: () => void,
+): Promise<readonly OpenLine[]> {
+  const open: OpenLine[] = [];
+  for (const { use: { key, target }, channel } of lines) {
+    const endpoint = await openCharEndpoint({ key, target, channel, onQuit });
+    endpoints.push(endpoint);
+    open.push({
+      key, announcement: endpoint.announcement, usesStdio: target.kind === "stdio",
+    });
+  }
+  return open;
+}
+
+function watchSignals(take: (signal: EndingSignal, again: boolean) => void): { stop(): void } {
+  let count = 0;
+  const listeners = endingSignals.map((signal) => {
+    const listener = () => {
+      count += 1;
+      take(signal, count > 1);
+    };
+    process.on(signal, listener);
+    return { signal, listener };
+  });
+  return {
+    stop: () => {
+      for (const { signal, listener } of listeners) {
+        process.removeListener(signal, listener);
+      }
+    },
+  };
+}
+
+/** The worker and what it says. */
+class MachineThread {
+  readonly #worker: Worker;
+  readonly #log: Log;
+  readonly #exited: Promise<void>;
+  readonly ended: Promise<Ending>;
+  #settle: (ending: Ending) => void = () => {};
+  #becameReady: () => void = () => {};
+  #refuse: (error: ConfigError) => void = () => {};
+  readonly #ready: Promise<void>;
+  #patience: NodeJS.Timeout | undefined;
+
+  constructor(start: WorkerStart, log: Log) {
+    this.#log = log;
+    this.#ready = new Promise((resolve, reject) => {
+      this.#becameReady = resolve;
+      this.#refuse = reject;
+    });
+    this.ended = new Promise((resolve) => { this.#settle = resolve; });
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start });
+    this.#worker.on("message", (message: FromWorker) => this.#hear(message));
+    this.#worker.on("error", (error: Error) => {
+      const report = error instanceof HostError ? error.message : error.stack ?? error.message;
+      this.#settle({ status: exitStatus.error, report });
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once("exit", () => {
+        this.#settle({ status: exitStatus.error, report: "the machine's thread ended early" });
+        resolve();
+      });
+    });
+  }
+
+  /** Resolves when the machine is built; also when it never will be, as `ended` tells. */
+  async ready(): Promise<void> {
+    await Promise.race([this.#ready, this.ended]);
+  }
+
+  go(): void {
+    const message: ToWorker = { kind: "go" };
+    this.#worker.postMessage(message);
+  }
+
+  /** Ends the thread by force unless it does so itself in time. */
+  endSoon(status: number): void {
+    this.#patience ??= setTimeout(() => {
+      this.#settle({ status, report: "the machine did not answer and was ended" });
+    }, endPatienceMs);
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.#patience);
+    await this.#worker.terminate();
+    await this.#exited;
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.kind) {
+      case "log": this.#log[message.level](message.message); break;
+      case "ready": this.#becameReady(); break;
+      case "refused": this.#refuse(new ConfigError(message.problems, message.status)); break;
+      case "ended":
+        this.#settle({
+          status: message.status, ...(message.report !== undefined && { report: message.report }),
+        });
+        break;
+    }
+  }
+}

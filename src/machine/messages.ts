@@ -1,0 +1,24 @@
+/** What the two threads of a machine say to each other. */
+import type { CharChannelParts } from "../backends/char/channel.ts";
+import type { Problem } from "../base/errors.ts";
+import type { LogLevel } from "../base/log.ts";
+import type { MachinePlan } from "./plan.ts";
+
+/** Handed to the machine's thread at its start. */
+export interface WorkerStart {
+  readonly plan: MachinePlan;
+  /** By the number of the serial port. */
+  readonly serial: ReadonlyMap<number, CharChannelParts>;
+  readonly wake: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+}
+
+export type FromWorker =
+  | { readonly kind: "log"; readonly level: LogLevel; readonly message: string }
+  /** Built and loaded; it waits for the word to go. */
+  | { readonly kind: "ready" }
+  /** It cannot be built from this plan. */
+  | { readonly kind: "refused"; readonly problems: readonly Problem[]; readonly status: number }
+  | { readonly kind: "ended"; readonly status: number; readonly report?: string };
+
+export type ToWorker = { readonly kind: "go" };

@@ -1,0 +1,121 @@
+/**
+ * What a machine is built from, as plain data that can be sent to the thread that builds it: a
+ * configuration whose nodes have become records.
+ */
+import { hostname } from "node:os";
+import { ConfigError, type Problem } from "../base/errors.ts";
+import { KiB } from "../base/units.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { OptionNode } from "../config/options.ts";
+import type { Globals } from "../config/schema.ts";
+import type { Topology, PciSlot } from "../config/values.ts";
+import { devices } from "./registry.ts";
+
+export interface PlannedFunction {
+  readonly at: PciSlot;
+  readonly device: string;
+  /** Full key of the node: `pci.0.3.0`. */
+  readonly key: string;
+  /** Values by keys below the node. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+export interface MachinePlan {
+  readonly globals: Globals;
+  readonly topology: Topology;
+  readonly functions: readonly PlannedFunction[];
+  readonly hostName: string;
+}
+
+/** What a back end can do, as far as a configuration may ask too much of it. */
+export interface MachineLimits {
+  readonly memoryBytesMax: number;
+  readonly cpusMax: number;
+}
+
+/** Reads the configuration once; throws ConfigError for what no machine here can be. */
+export function planMachine(configuration: Configuration, limits: MachineLimits): MachinePlan {
+  const { globals, topology } = configuration;
+  const problems = [
+    ...capabilityProblems(configuration, limits), ...placeProblems(configuration),
+  ];
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
+  }
+  const functions = configuration.functions.map(({ at, device, node }) => ({
+    at, device, key: node.path, values: Object.fromEntries(leaves(node)),
+  }));
+  return { globals, topology, functions, hostName: hostname() };
+}
+
+function* leaves(node: OptionNode, prefix = ""): Generator<[string, string]> {
+  for (const name of node.names()) {
+    const value = node.value(name);
+    if (value !== undefined) {
+      yield [prefix + name, value];
+      continue; // To ask a value for its children is worth a warning.
+    }
+    const child = node.node(name);
+    if (child !== undefined) {
+      yield* leaves(child, `${prefix}${name}.`);
+    }
+  }
+}
+
+const pageBytes = 4 * KiB;
+
+function capabilityProblems(
+  { globals, topology }: Configuration, limits: MachineLimits,
+): Problem[] {
+  const { memoryBytes, backend, clock } = globals;
+  const problems: Problem[] = [];
+  if (backend === "kvm" || backend === "vmm") {
+    problems.push({
+      key: "vmm.backend", value: backend, message: "is not available yet; allowed: auto, soft",
+    });
+  }
+  if (memoryBytes > limits.memoryBytesMax || memoryBytes % pageBytes !== 0) {
+    problems.push({
+      key: "memory.size", value: String(memoryBytes), message: "allowed: a multiple of 4096 up to "
+        + `${limits.memoryBytesMax} bytes with this back end`,
+    });
+  }
+  if (topology.cpus > limits.cpusMax) {
+    problems.push({
+      key: "cpus", value: String(topology.cpus),
+      message: `allowed: up to ${limits.cpusMax} with this back end`,
+    });
+  }
+  if (clock === "virtual") {
+    problems.push({ key: "clock", value: clock, message: "is not available yet; allowed: host" });
+  }
+  if (globals.bootRom !== undefined && globals.kernel !== undefined) {
+    problems.push({
+      key: "boot.kernel", value: globals.kernel,
+      message: "bootrom is given too; allowed: one of them",
+    });
+  }
+  return problems;
+}
+
+/** Devices of which there is one, and only where the board has a place for it. */
+function placeProblems({ functions }: Configuration): Problem[] {
+  const problems: Problem[] = [];
+  const holders = new Map<string, string>();
+  for (const { at, device, node } of functions) {
+    if (devices.get(device)?.single !== true) {
+      continue;
+    }
+    const holder = holders.get(device);
+    const wrong = (message: string) => problems.push({
+      key: `${node.path}.device`, value: device, message,
+    });
+    if (holder !== undefined) {
+      wrong(`${holder} has it already; allowed: one in a machine`);
+    } else if (at.bus !== 0) {
+      wrong("allowed: on bus 0 only");
+    }
+    holders.set(device, node.path);
+  }
+  return problems;
+}

@@ -1,0 +1,69 @@
+/** The machine's thread: devices and vCPU; it does not return to its event loop while it runs. */
+import { randomFillSync } from "node:crypto";
+import { once } from "node:events";
+import { parentPort, workerData, type MessagePort } from "node:worker_threads";
+import { RingCharBackend } from "../backends/char/channel.ts";
+import { defined } from "../base/assert.ts";
+import { ConfigError } from "../base/errors.ts";
+import { createLog } from "../base/log.ts";
+import { WakeWord } from "../fabric/byte-ring.ts";
+import { softHypervisor } from "../vmm/software/hypervisor.ts";
+import { openBlock } from "./block.ts";
+import { ControlCells } from "./control-cells.ts";
+import type { Ending } from "./driver.ts";
+import { HostClock } from "./host-clock.ts";
+import { Machine } from "./machine.ts";
+import type { FromWorker, WorkerStart } from "./messages.ts";
+import { RunLoop } from "./run-loop.ts";
+
+async function main(port: MessagePort, start: WorkerStart): Promise<void> {
+  const tell = (message: FromWorker) => port.postMessage(message);
+  const wake = new WakeWord(start.wake);
+  const control = new ControlCells(start.control);
+  const lines = new Map([...start.serial].map(
+    ([number, parts]) => [number, new RingCharBackend(parts)]));
+  const machine = new Machine(start.plan, {
+    hypervisor: softHypervisor,
+    clock: new HostClock(),
+    entropy: { fill: (target) => { randomFillSync(target); } },
+    log: createLog((level, message) => tell({ kind: "log", level, message })),
+    wake: () => wake.signal(),
+    wallClockMs: () => Date.now(),
+    serial: (number) => lines.get(number),
+    openBlock,
+  });
+  let ending: Ending;
+  try {
+    await machine.load();
+    tell({ kind: "ready" });
+    await once(port, "message");
+    const loop = new RunLoop({
+      machine, wake,
+      poll: () => {
+        control.serve(machine.driver);
+        for (const line of lines.values()) {
+          line.poll();
+        }
+      },
+    });
+    ending = loop.run();
+  } finally {
+    machine.destroy();
+  }
+  tell({ kind: "ended", ...ending });
+}
+
+const port = defined(parentPort ?? undefined, "the port to the control plane");
+const start: WorkerStart = workerData;
+try {
+  await main(port, start);
+} catch (error) {
+  if (!(error instanceof ConfigError)) {
+    throw error;
+  }
+  const refusal: FromWorker = {
+    kind: "refused", problems: error.problems, status: error.status,
+  };
+  port.postMessage(refusal);
+}
+port.close();
