@@ -10,5 +10,5 @@ try {
   process.exitCode = await quickStart(process.argv.slice(2));
 } catch (error) {
   console.error(`npm start: ${error instanceof Error ? error.message : error}`);
-  process.exitCode = 4;
+  process.exitCode = error?.status ?? 4;
 }

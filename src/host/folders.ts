@@ -1,7 +1,7 @@
 /** Folders of the host: the user's cache, temporary ones, and files that appear whole or not. */
 import {
-  closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync,
-  rmSync, statSync, writeFileSync, writeSync,
+  closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync,
+  renameSync, rmSync, statSync, writeFileSync, writeSync,
 } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
@@ -99,4 +99,35 @@ export function writeSparseFile(
       closeSync(file);
     }
   });
+}
+
+/** Takes a lock until the process ends; false if a process that still runs has it. */
+export function lockFile(path: string): boolean {
+  const mine = `${process.pid}\n`;
+  for (let attempts = 0; attempts < 2; attempts++) {
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, mine, { flag: "wx" });
+      atProcessEnd(() => rmSync(path, { force: true }));
+      return true;
+    } catch (error) {
+      if (!existsSync(path)) {
+        throw new HostError(`cannot write ${path}`, error);
+      }
+    }
+    if (isRunning(Number(readFileSync(path, "utf8")))) {
+      return false;
+    }
+    rmSync(path, { force: true }); // Left behind by a process that was killed.
+  }
+  return false;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    // Another user's process may not be signalled, but it runs.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }
