@@ -163,6 +163,9 @@ export const access = { sizeMask: 0xff, write: 0x100, modify: 0x200 } as const;
 /** Page-fault error code bits (SDM 3A §4.7), which the walk takes as its request too. */
 export const pageFault = { present: 1, write: 2, user: 4, reserved: 8, fetch: 16 } as const;
 
+/** The error of a #GP for an address that is not canonical: a stack access makes it #SS. */
+export const notCanonical = 0xffff_ffff;
+
 /** Any address from here on is memory of the guest; below are our own structures. */
 export const scratchEnd = 0x2000;
 

@@ -3,7 +3,7 @@
  * the soft TLB, and accesses that cross a page, reach a device, or hit decoded code.
  */
 import {
-  access, cr0Bits, cr4Bits, eferBits, eflags, pageFault, physicalAddressBits, regionFlags, state,
+  access, cr0Bits, cr4Bits, eferBits, eflags, notCanonical, pageFault, physicalAddressBits, regionFlags, state,
   tlbArrayBytes, vector,
 } from "../layout.ts";
 import {
@@ -250,7 +250,8 @@ function buildWalk(module: ModuleBuilder, hostOf: number): number {
       const canonical = op("i64.shr_s", op("i64.shl", code.get(0), i64(16)), i64(16));
       code.if(op("i64.ne", canonical, code.get(0)), () => {
         code.store("i32.store", at(0), i32(vector.gp), state.faultVector);
-        code.store("i32.store", at(0), i32(0), state.faultError);
+        code.store("i32.store", at(0), i32(notCanonical), state.faultError);
+        code.store("i64.store", at(0), code.get(0), state.faultAddress);
         code.return(i64(-1));
       }, undefined, false);
       code.set(table, and64(quad(state.cr3), addressMask));

@@ -101,8 +101,10 @@ export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
     control.requireNoUmip(cpu);
     writeWordOperand(cpu, instruction, 0, cpu.cr0 & 0xffff);
   }],
-  ["lmsw", (cpu, instruction) => control.loadMachineStatus(cpu,
-    readWordOperand(cpu, instruction, 0), instruction)],
+  ["lmsw", (cpu, instruction) => {
+    cpu.requireCpl0(); // Before the operand is read.
+    return control.loadMachineStatus(cpu, readWordOperand(cpu, instruction, 0), instruction);
+  }],
   ["invlpg", control.invalidatePage], ["invpcid", control.invalidatePcid],
   ["wbinvd", privilegedNothing], ["swapgs", syscall.swapGs], ["syscall", syscall.systemCall],
   ["sysret", syscall.systemReturn], ["sysenter", syscall.systemEnter],

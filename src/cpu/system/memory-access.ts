@@ -85,8 +85,9 @@ export class MemoryAccess {
       const faultVector = this.#state.u32(state.faultVector);
       if (faultVector === vector.pf) {
         this.#state.setU64(state.cr2, this.#state.u64(state.faultAddress));
+        throw new GuestFault(faultVector, this.#state.u32(state.faultError));
       }
-      throw new GuestFault(faultVector, this.#state.u32(state.faultError));
+      throw new GuestFault(faultVector, 0);
     }
     return Number(BigInt.asUintN(52, physical));
   }

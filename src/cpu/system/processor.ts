@@ -4,7 +4,7 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { assert } from "../../base/assert.ts";
-import { instructionBytesMax } from "../decoder/decode.ts";
+import { decode, instructionBytesMax } from "../decoder/decode.ts";
 import type { Instruction } from "../decoder/instruction.ts";
 import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
@@ -13,8 +13,8 @@ import { memoryMap, type MemoryMap } from "../interpreter/memory-map.ts";
 import { emptyTlbArray } from "../interpreter/tlb.ts";
 import {
   attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
-  pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbArrayBytes, tlbBase,
-  tlbSetBytes, tlbSetCount, tlbSets, vector,
+  notCanonical, pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbArrayBytes,
+  tlbBase, tlbSetBytes, tlbSetCount, tlbSets, vector,
 } from "../layout.ts";
 import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
 import { exportedFunction } from "../wasm/module.ts";
@@ -27,6 +27,7 @@ import { helpers } from "./helpers.ts";
 import { MemoryAccess, type MemoryRegion, type PhysicalBus } from "./memory-access.ts";
 import { ModelRegisters } from "./msr.ts";
 import { resetState } from "./reset.ts";
+import { isStackAccess } from "./stack-access.ts";
 
 export interface PortBus {
   portRead(port: number, size: number): number;
@@ -417,7 +418,11 @@ export class Processor extends GuestState {
       this.setU64(state.cr2, this.u64(state.faultAddress));
     }
     const error = hasErrorCode(which) ? this.u32(state.faultError) : undefined;
-    this.deliver(which, error, "fault");
+    if (which === vector.gp && error === notCanonical) {
+      this.deliver(this.#faultedOnStack() ? vector.ss : vector.gp, 0, "fault");
+    } else {
+      this.deliver(which, error, "fault");
+    }
   }
 
   /** Delivers an exception that is none of a software interrupt; may shut down. */
@@ -430,6 +435,15 @@ export class Processor extends GuestState {
     this.#entry = 0;
     this.#shutDown = !deliver(this, event);
     this.sync();
+  }
+
+  /** The instruction at RIP has just met an address that is not canonical: one of the stack? */
+  #faultedOnStack(): boolean {
+    const { linear, host } = this.#fetch();
+    const bytes = this.#codeBytes(linear, host);
+    const result = decode(bytes, { bits: this.codeBits, features: cpuFeatures });
+    return result.status === "ok" && isStackAccess(this, result.instruction,
+      this.u64(state.faultAddress));
   }
 
   #takeEvents(apic: LocalApic): void {

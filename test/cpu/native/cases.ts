@@ -264,9 +264,13 @@ const rules: Record<string, (aim: Aim) => void> = {
     aim.setGpr(rbx, aim.target() - (usesGs ? gsBase : 0) - (aim.low(rax) & 0xff));
   },
   leave: (aim) => aim.setGpr(rbp, aim.target()),
-  enter: (aim) => aim.setGpr(rbp, aim.target()),
+  // Frames that overlap the one they are copied to are copied in pieces, or not.
+  enter: (aim) => aim.setGpr(rbp, aim.low(rsp) + (aim.random() & 1 ? 1024 : -1024)),
   maskmovq: (aim) => aim.setGpr(rdi, aim.target()),
   maskmovdqu: (aim) => aim.setGpr(rdi, aim.target()),
   // The trap flag would stop the next instruction, not this one.
-  popf: (aim) => aim.poke(aim.low(rsp), aim.random() & ~0x100, 0),
+  popf: (aim) => {
+    aim.setGpr(rsp, border - 64 + aim.random() % 128);
+    aim.poke(aim.low(rsp), aim.random() & ~0x100, 0);
+  },
 };

@@ -18,8 +18,8 @@ export interface Encoded {
 }
 
 const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
-/** BSF and BSR with F3 are TZCNT and LZCNT where those exist. */
-const noRepeat = new Set(["bsf", "bsr"]);
+/** BSF and BSR with F3 may be TZCNT and LZCNT; a repeat prefix can change the sense of LOOPcc. */
+const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
 
 export class Encoder {
   readonly #view: DataView;
@@ -147,7 +147,10 @@ export class Encoder {
 
   #modrm(row: Row): number {
     const reg = row.reg ?? this.#random() & 7;
-    const isRegister = row.form === "register" || (row.form === "any" && this.#chance(50));
+    // 0F 0D with a register is undefined to AMD, a hint to Intel.
+    const isPrefetch = row.map === 1 && row.opcode === 0x0d;
+    const isRegister = row.form === "register"
+      || (row.form === "any" && !isPrefetch && this.#chance(50));
     const rm = row.rm ?? this.#random() & 7;
     const mod = isRegister ? 3 : this.#random() % 3;
     return mod << 6 | reg << 3 | rm;
@@ -187,7 +190,7 @@ export class Encoder {
       this.#baseless(rm === 5, index, scale, aim);
       return;
     }
-    this.#based(mod, base, index, scale, aim.target, row.mnemonic === "lea");
+    this.#based(mod, base, index, scale, aim.target, row.mnemonic);
   }
 
   /** disp32 with an index, or relative to RIP. */
@@ -206,7 +209,7 @@ export class Encoder {
   }
 
   #based(mod: number, base: number, index: number, scale: number, target: number,
-    isLea: boolean): void {
+    mnemonic: string): void {
     // A stack pointer far off would let pushes reach into the host's own memory.
     const near = base === 4;
     let displacement = mod === 0 ? 0 : mod === 1 ? this.#random() << 24 >> 24
@@ -218,10 +221,11 @@ export class Encoder {
       const small = this.#random() % 64;
       this.#setGpr(base, BigInt(small));
       displacement = target - small * (1 + 2 ** scale);
-    } else if (!isLea) {
+    } else if (mnemonic !== "lea") {
       const offset = index < 0 ? 0n : this.#gpr(index) << BigInt(scale);
       this.#setGpr(base, BigInt(target) - BigInt(displacement) - offset);
-      if (!near && this.#chance(2)) {
+      // A place neither canonical nor aligned has two reasons to be refused.
+      if (!near && mnemonic !== "cmpxchg16b" && this.#chance(2)) {
         this.#view.setUint16(this.#base + at.gpr + base * 8 + 6, 0x1234, true); // Not canonical.
       }
     }

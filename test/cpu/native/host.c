@@ -170,6 +170,7 @@ static void run(struct record *r, size_t size)
 	if (at < code + 24 || at > code + code_bytes - 64)
 		_exit(3);
 	place(at, r);
+	memset(data, 0, data_bytes);
 	memcpy(data, r->memory, edge);
 	memcpy(middle_at, r->memory + edge, middle);
 	memcpy(end_at, r->memory + edge + middle, edge);

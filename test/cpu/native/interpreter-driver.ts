@@ -149,6 +149,7 @@ export class InterpreterDriver {
     cpu.bytes.set(answer.subarray(base + at.gpr, base + at.gpr + 128), registers);
     cpu.flags = view.getUint32(base + at.rflags, true);
     cpu.rip = view.getBigUint64(base + at.rip, true);
+    cpu.bytes.fill(0, this.#ram(dataAt), this.#ram(dataAt + dataBytes));
     this.#copyMemory(answer, base, true);
     if (float) {
       this.#loadFloat(view, answer, base + at.fx);
