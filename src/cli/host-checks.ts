@@ -2,7 +2,8 @@
  * Whether the host has what a configuration names: every file is opened for reading and closed
  * again, nothing is written or left behind. Problems are collected, so that a user sees all.
  */
-import { parseCharTarget } from "../backends/char/target.ts";
+import { charTargetHelp, conflictingTargets, parseCharTarget } from "../backends/char/target.ts";
+import type { CharUse } from "../backends/char/target.ts";
 import { openRawFile } from "../backends/block/raw-file.ts";
 import { ConfigError, HostError } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
@@ -15,6 +16,7 @@ import type { Tree } from "../config/tree.ts";
 import { blockOptions } from "../devices/block-options.ts";
 import { readBootRom } from "../firmware/boot-rom.ts";
 import { openFile, readWholeFile } from "../host/files.ts";
+import { isTerminal } from "../host/terminal.ts";
 
 /** Everything the host lacks. */
 export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
@@ -92,19 +94,16 @@ function serialProblems(tree: Tree, functions: readonly ConfiguredFunction[]): P
     return [];
   }
   const problems: Problem[] = [];
-  let stdioAt: string | undefined;
+  const uses: CharUse[] = [];
   for (const key of serialPorts) {
-    const path = tree.value(key);
-    if (path === undefined) {
-      continue;
-    }
-    problems.push(...problemsOf(key, path, () => parseCharTarget(key, path)));
-    if (path === "stdio" && stdioAt !== undefined) {
-      problems.push({
-        key, value: path, message: `${stdioAt} has it already; allowed: stdio for one port`,
-      });
-    }
-    stdioAt ??= path === "stdio" ? key : undefined;
+    const value = tree.value(key);
+    problems.push(...value === undefined ? [] : problemsOf(key, value, () => {
+      const target = parseCharTarget(key, value);
+      uses.push({ key, target });
+      if (target.kind === "tty" && !isTerminal(target.path)) {
+        throw new ConfigError({ key, value, message: `is no terminal; allowed: ${charTargetHelp}` });
+      }
+    }));
   }
-  return problems;
+  return [...problems, ...conflictingTargets(uses)];
 }

@@ -71,11 +71,11 @@ function domainCpuProblems(
   return problems;
 }
 
-/** Boot source, TPM, and buses that the MP table cannot describe. */
+/** TPM, and buses that the MP table cannot describe. */
 export function otherProblems(
   globals: Globals, functions: readonly ConfiguredFunction[],
 ): Problem[] {
-  const problems = bootProblems(globals);
+  const problems: Problem[] = [];
   const afar = functions.find(({ at }) => at.bus > 0);
   if (afar && globals.mpTable) {
     problems.push({
@@ -92,7 +92,10 @@ export function otherProblems(
   return problems;
 }
 
-function bootProblems({ bootRom, kernel, initrd, modules }: Globals): Problem[] {
+/** What the machine starts: one source, and files for a kernel only beside one. */
+export function bootProblems({ bootRom, kernel, initrd, modules }: Pick<
+  Globals, "bootRom" | "kernel" | "initrd" | "modules"
+>): Problem[] {
   if (bootRom === undefined && kernel === undefined) {
     return [{
       key: "bootrom", message: "nothing to boot; allowed: a file in bootrom or in boot.kernel",

@@ -5,7 +5,7 @@
  */
 import { ConfigError, exitStatus } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
-import { cpuProblems, domainProblems, otherProblems } from "./checks.ts";
+import { bootProblems, cpuProblems, domainProblems, otherProblems } from "./checks.ts";
 import { referenceProblems, unknownKeys } from "./known-keys.ts";
 import { parse } from "./options.ts";
 import type { OptionNode, Parsed, Schema } from "./options.ts";
@@ -15,7 +15,7 @@ import { findFunctions } from "./slots.ts";
 import type { ConfiguredFunction } from "./slots.ts";
 import type { Tree } from "./tree.ts";
 import { completeTopology } from "./values.ts";
-import type { Topology } from "./values.ts";
+import type { Reading, Topology } from "./values.ts";
 
 /** What this room needs to know of a device model. */
 export interface DeviceSchema {
@@ -50,11 +50,13 @@ export function check(tree: Tree, devices: DeviceSchemas): Verdict {
   const strict = strictness(tree.root);
   const warnings = [...globals.passedOver];
   const { functions, problems: slotProblems } = findFunctions(tree, devices);
-  const topology = globals.ok ? completeTopology(globals.value) : undefined;
+  const topology = readTopology(tree.root);
+  const boot = parse(bootSchema, tree.root);
   const problems = [
     ...(topology && "wrong" in topology
       ? [{ key: "cpus", value: tree.value("cpus") ?? "", message: topology.wrong }] : []),
     ...(globals.ok ? [] : globals.problems),
+    ...(boot.ok ? bootProblems(boot.value) : []),
   ];
   if (globals.ok && topology && "value" in topology) {
     problems.push(...cpuProblems(globals.value, topology.value));
@@ -85,6 +87,21 @@ export function readConfiguration(tree: Tree, devices: DeviceSchemas): Configura
     return verdict.value;
   }
   throw new ConfigError(verdict.problems, verdict.problems[0]?.status ?? exitStatus.error);
+}
+
+/** Read on their own, so that a mistake elsewhere does not hide one here. */
+const topologySchema = {
+  cpus: globalSchema.cpus, sockets: globalSchema.sockets,
+  cores: globalSchema.cores, threads: globalSchema.threads,
+};
+const bootSchema = {
+  bootRom: globalSchema.bootRom, kernel: globalSchema.kernel, initrd: globalSchema.initrd,
+  modules: globalSchema.modules,
+};
+
+function readTopology(root: OptionNode): Reading<Topology> | undefined {
+  const parsed = parse(topologySchema, root);
+  return parsed.ok ? completeTopology(parsed.value) : undefined;
 }
 
 /** Whether unknown keys are errors; a bad value of the key itself is reported by its schema. */

@@ -56,17 +56,11 @@ export function* keysOf(schema: Schema): Generator<{ key: string; option: LeafOp
 export function unknownKeys(tree: Tree, functions: readonly ConfiguredFunction[]): {
   unknown: readonly Problem[]; pending: readonly Problem[];
 } {
-  const referenced = new Set<string>();
-  for (const { value } of tree.root.entries()) {
-    for (const path of referencesOf(value)) {
-      referenced.add(path);
-    }
-  }
   const unknown: Problem[] = [];
   const pending: Problem[] = [];
   for (const { key, value, origin } of tree.root.entries()) {
     const where = whereOf(key, functions);
-    if (where.anything || referenced.has(key)) {
+    if (where.anything || tree.isReferenced(key)) {
       continue;
     }
     const option = where.schemas.map((schema) => optionAt(schema, where.key))

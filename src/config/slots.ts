@@ -27,7 +27,8 @@ export function findFunctions(tree: Tree, devices: DeviceSchemas): {
   const problems: Problem[] = [];
   for (const { at, node } of functionNodes(tree)) {
     const device = node.value("device");
-    const model = device === undefined ? undefined : devices.get(device);
+    const alias = legacyDevices.some((each) => each.name === device && each.device !== undefined);
+    const model = device === undefined || alias ? undefined : devices.get(device);
     if (device !== undefined && model) {
       functions.push({ at, device, node, schema: model.options });
       problems.push(...(model.single ? singleProblems(functions, device) : []));

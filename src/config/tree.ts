@@ -4,7 +4,7 @@
  * is set again moves to the end of its node, and a node cannot become a value nor the reverse.
  */
 import { ConfigError } from "../base/errors.ts";
-import { expand } from "./expand.ts";
+import { expand, referencesOf } from "./expand.ts";
 import type { Warn } from "./expand.ts";
 import { joinKey } from "./options.ts";
 import type { OptionNode } from "./options.ts";
@@ -81,6 +81,7 @@ export class TreeNode implements OptionNode {
         key, value, message: "has keys below it, so it cannot have a value itself",
       });
     }
+    this.#tree.noteReferences(value);
     this.#children.delete(name);
     this.#children.set(name, { value, origin: this.#tree.origin });
   }
@@ -116,8 +117,8 @@ export class TreeNode implements OptionNode {
         node = child;
       } else if (child) {
         const variable = names.slice(0, depth + 1).join(".");
-        tree.warn(
-          `Configuration node ${key} is a child of existing variable ${variable}`);
+        tree.warn(`Configuration node ${joinKey(start.path, key)} is a child of existing variable `
+          + joinKey(start.path, variable));
         return undefined;
       } else if (mode === "create") {
         const made = new TreeNode(tree, joinKey(node.path, name));
@@ -142,6 +143,7 @@ export class Tree {
   /** Where the values that are set from now on come from, for error messages. */
   origin = "default";
   #said: Set<string> | undefined;
+  readonly #referenced = new Set<string>();
 
   constructor(warn: Warn) {
     this.warn = (message) => {
@@ -156,6 +158,18 @@ export class Tree {
   /** From now on a warning is said once: several readers may expand the same value. */
   warnOnce(): void {
     this.#said ??= new Set();
+  }
+
+  /** Remembers which keys a value refers to: a value that is replaced later still explains why
+   * they were set. */
+  noteReferences(value: string): void {
+    for (const path of referencesOf(value)) {
+      this.#referenced.add(path);
+    }
+  }
+
+  isReferenced(path: string): boolean {
+    return this.#referenced.has(path);
   }
 
   /** Sets the value at a path and makes the nodes on the way. */

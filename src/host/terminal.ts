@@ -48,15 +48,26 @@ export function terminalSize(): { readonly rows: number; readonly columns: numbe
   return isTTY && rows > 0 && columns > 0 ? { rows, columns } : undefined;
 }
 
-/** Another terminal or null-modem device, in raw mode; undefined when `path` is none. */
-export function openTerminal(path: string): HostStream | undefined {
-  let fd = -1;
+/** Whether a path is a terminal; throws HostError if it cannot be opened. Changes no settings. */
+export function isTerminal(path: string): boolean {
+  const fd = openQuietly(path);
+  const found = isatty(fd);
+  closeSync(fd);
+  return found;
+}
+
+function openQuietly(path: string): number {
   try {
     // Without O_NONBLOCK, opening a line without carrier would hang.
-    fd = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+    return openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
   } catch (error) {
     throw new HostError(`cannot open ${path}`, error);
   }
+}
+
+/** Another terminal or null-modem device, in raw mode; undefined when `path` is none. */
+export function openTerminal(path: string): HostStream | undefined {
+  const fd = openQuietly(path);
   if (!isatty(fd)) {
     closeSync(fd);
     return undefined;
