@@ -1,7 +1,9 @@
 /** Bit and field helpers for 32-bit values. */
 
 /** Turns a table of bit numbers into masks: `bits({ enable: 7 }).enable === 0x80`. */
-export function bits<T extends Record<string, number>>(numbers: T): { readonly [K in keyof T]: number } {
+export function bits<T extends Record<string, number>>(
+  numbers: T,
+): { readonly [K in keyof T]: number } {
   const masks = Object.entries(numbers).map(([name, bit]) => [name, (1 << bit) >>> 0]);
   return Object.fromEntries(masks) as { [K in keyof T]: number };
 }

@@ -22,7 +22,7 @@ export const silentLog: Log = createLog(() => {});
 /** What one guest may write into the log: a flood of complaints would fill the user's disk. */
 const guestMessagesMax = 20;
 
-/** A log for faults that a guest can provoke: after `max` messages it says so once, then nothing. */
+/** A log for faults that a guest can provoke: after `max` messages it says so, then nothing. */
 export function limitedLog(log: Log, max = guestMessagesMax): Log {
   let count = 0;
   const limited = (level: LogLevel) => (message: string) => {

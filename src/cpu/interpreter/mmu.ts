@@ -3,8 +3,8 @@
  * the soft TLB, and accesses that cross a page, reach a device, or hit decoded code.
  */
 import {
-  access, cr0Bits, cr4Bits, eferBits, eflags, notCanonical, pageFault, physicalAddressBits, regionFlags, state,
-  tlbArrayBytes, vector,
+  access, cr0Bits, cr4Bits, eferBits, eflags, notCanonical, pageFault, physicalAddressBits,
+  regionFlags, state, tlbArrayBytes, vector,
 } from "../layout.ts";
 import {
   i32, i64, load, op, select, type Code, type Label, type Node,
@@ -49,7 +49,8 @@ function buildHostOf(module: ModuleBuilder): { index: number; readOnly: number }
     const { index, code } = module.declare(["i64"], ["i32"]);
     const cursor = code.local("i32"), end = code.local("i32");
     code.set(cursor, i32(state.regions));
-    code.set(end, op("i32.add", i32(state.regions), op("i32.shl", word(state.regionCount), i32(5))));
+    code.set(end, op("i32.add", i32(state.regions),
+      op("i32.shl", word(state.regionCount), i32(5))));
     code.loop((again) => {
       const region = code.get(cursor);
       code.if(op("i32.and",

@@ -7,7 +7,8 @@ import { enterLongMode, setGate, testMachine, type TestMachine } from "./machine
 const seconds = Number(process.env["TSBHYVE_RANDOM_SECONDS"] ?? "4");
 const codeAt = 0x8000, codeBytes = 0x400;
 /** Bytes that make random code do more than fault: prefixes, 0F, and system opcodes. */
-const favoured = [0x0f, 0x66, 0xf3, 0xf2, 0x48, 0x0f, 0xcf, 0xcd, 0xfa, 0xfb, 0x8e, 0xea, 0x9a, 0x67];
+const favoured = [0x0f, 0x66, 0xf3, 0xf2, 0x48, 0x0f, 0xcf, 0xcd, 0xfa, 0xfb, 0x8e, 0xea,
+  0x9a, 0x67];
 
 function fill(machine: TestMachine, next: () => number): void {
   for (let at = codeAt; at < codeAt + codeBytes; at += 1) {

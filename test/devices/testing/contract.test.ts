@@ -62,7 +62,8 @@ const registers = registerMap<Scratch>({
 });
 
 function failures(fault: string): string[] {
-  const checks = contractChecks({ name: "scratch", plug: (guest) => new Scratch(guest, fault) }, seed);
+  const plug = (guest: FakeGuest) => new Scratch(guest, fault);
+  const checks = contractChecks({ name: "scratch", plug }, seed);
   return checks.filter((check) => {
     try {
       check.run();
