@@ -1,7 +1,7 @@
 /** A boot ROM's image: what the processor runs from the reset vector on, ending at 4 GiB. */
 import { ConfigError } from "../base/errors.ts";
 import { KiB, MiB } from "../base/units.ts";
-import type { BootFile } from "./boot.ts";
+import type { BootFile } from "./boot-file.ts";
 
 const pageBytes = 4 * KiB;
 /** The addresses below 4 GiB that bhyve keeps for ROM. */

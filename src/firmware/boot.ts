@@ -4,6 +4,7 @@
  * boot protocol, ELF with a PVH note, multiboot 1.
  */
 import type { GuestMemory } from "../fabric/memory.ts";
+import type { BootFile, BootModule } from "./boot-file.ts";
 import type { E820Entry } from "./e820.ts";
 import { isElf, readElf } from "./elf.ts";
 import type { EntryState } from "./entry.ts";
@@ -12,21 +13,9 @@ import { isLinux, loadLinux } from "./linux.ts";
 import { findMultiboot, loadMultiboot } from "./multiboot.ts";
 import { loadPvh, pvhEntry } from "./pvh.ts";
 
+export type { BootFile, BootModule };
+
 const allowed = "a Linux bzImage, an ELF file with a PVH note, a multiboot kernel";
-
-/** A file that the user named; `key` and `path` are for error messages. */
-export interface BootFile {
-  /** `boot.kernel`, `boot.initrd`, `boot.modules`. */
-  readonly key: string;
-  readonly path: string;
-  readonly bytes: Uint8Array;
-}
-
-/** A file for a multiboot or PVH kernel beside the initrd. */
-export interface BootModule extends BootFile {
-  /** What the kernel is told of it: by custom the file's name and arguments. */
-  readonly commandLine: string;
-}
 
 export interface BootRequest {
   readonly memory: GuestMemory;

@@ -4,7 +4,7 @@
  */
 import { GiB, KiB, MiB, type Gpa } from "../base/units.ts";
 import { conventionalEnd } from "./e820.ts";
-import type { BootFile } from "./boot.ts";
+import type { BootFile } from "./boot-file.ts";
 import type { EntryRegister, EntrySegment, EntryState } from "./entry.ts";
 import { fileError } from "./image-reader.ts";
 import { StructWriter, type MemoryLayout } from "./layout.ts";

@@ -1,7 +1,7 @@
 /** Reads a file that the user named but nobody vouches for: every read is checked, and whatever
  * is wrong becomes an error that names key and file. */
 import { ConfigError } from "../base/errors.ts";
-import type { BootFile } from "./boot.ts";
+import type { BootFile } from "./boot-file.ts";
 
 /** The error for a file that cannot be used. */
 export function fileError(file: BootFile, message: string): ConfigError {

@@ -4,7 +4,7 @@ import { gpa, KiB, type Gpa } from "../base/units.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
 import { conventionalEnd, firmwareArea } from "./e820.ts";
 import { fileError } from "./image-reader.ts";
-import type { BootFile } from "./boot.ts";
+import type { BootFile } from "./boot-file.ts";
 
 interface Range {
   readonly base: number;

@@ -91,7 +91,7 @@ interface Loaded {
   readonly how: string;
 }
 
-export async function loadLinux(image: ImageReader, request: BootRequest): Promise<LoadedBoot> {
+export function loadLinux(image: ImageReader, request: BootRequest): LoadedBoot {
   const header = readHeader(image);
   if (request.modules !== undefined && request.modules.length > 0) {
     const { key, path } = request.modules[0] ?? request.kernel;
@@ -99,7 +99,7 @@ export async function loadLinux(image: ImageReader, request: BootRequest): Promi
       "Linux takes no modules; allowed: boot.initrd, or a multiboot or PVH kernel");
   }
   const layout = new MemoryLayout(request.memory);
-  const loaded = await loadUnpacked(image, header, layout) ?? loadImage(image, header, layout);
+  const loaded = loadUnpacked(image, header, layout) ?? loadImage(image, header, layout);
   const entry = enter(image, header, layout, request, loaded);
   return {
     entry, kind: `Linux ${header.release || "image"}, ${loaded.how}`, e820: request.tables.e820,
@@ -107,9 +107,9 @@ export async function loadLinux(image: ImageReader, request: BootRequest): Promi
 }
 
 /** The kernel itself, unpacked; undefined when the image has no payload that we can unpack. */
-async function loadUnpacked(
+function loadUnpacked(
   image: ImageReader, header: Header, layout: MemoryLayout,
-): Promise<Loaded | undefined> {
+): Loaded | undefined {
   if (header.payloadBytes === 0) {
     return undefined;
   }
@@ -118,7 +118,7 @@ async function loadUnpacked(
   if (packing === undefined) {
     return undefined;
   }
-  const kernel = new ImageReader(image.file, await unpack(image, payload, packing));
+  const kernel = new ImageReader(image.file, unpack(image, payload, packing));
   if (!isElf(kernel)) {
     throw image.error("the packed kernel inside is no ELF file; allowed: images as Linux builds "
       + "them");

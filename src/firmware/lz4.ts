@@ -6,6 +6,8 @@
 const lz4LegacyMagic = 0x184c_2102;
 
 const blockBytesMax = 8 * 1024 * 1024;
+/** A byte of a long length stands for 255 bytes at most: no need of more room than that. */
+const growthMax = 256;
 const matchMin = 4;
 const lengthExtended = 15;
 
@@ -34,7 +36,7 @@ export function unpackLz4(packed: Uint8Array, sizeMax: number): Uint8Array {
       }
       throw new Lz4Error("a block ends behind the data");
     }
-    const limit = Math.min(blockBytesMax, sizeMax - total);
+    const limit = Math.min(blockBytesMax, sizeMax - total, length * growthMax);
     const block = unpackBlock(packed.subarray(at + 4, at + 4 + length), limit);
     blocks.push(block);
     total += block.length;

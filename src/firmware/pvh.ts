@@ -1,6 +1,7 @@
 /** Kernels with a PVH entry (Xen, docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h). */
 import { GiB, KiB, MiB } from "../base/units.ts";
-import type { BootModule, BootRequest, LoadedBoot } from "./boot.ts";
+import type { BootRequest, LoadedBoot } from "./boot.ts";
+import type { BootModule } from "./boot-file.ts";
 import { findNote, loadElf, type ElfImage } from "./elf.ts";
 import { protectedMode } from "./entry-states.ts";
 import { fileError, type ImageReader } from "./image-reader.ts";

@@ -5,16 +5,18 @@
  */
 import { gunzipSync } from "node:zlib";
 import { decompress as unpackZstd } from "fzstd";
-import xz from "xz-decompress";
 import { MiB } from "../base/units.ts";
 import type { ImageReader } from "./image-reader.ts";
 import { unpackLz4 } from "./lz4.ts";
+import { unpackXz } from "./xz.ts";
 
 /** Debian's largest kernels unpack to 100 MiB; whoever claims more than this wants our memory. */
 const unpackedMax = 512 * MiB;
 /** Linux appends the unpacked size to what it packs; gzip has it of its own. */
 const sizeTrailerBytes = 4;
 const gzipSizeMin = 18;
+/** Kernels shrink to a fifth; what claims more gets its memory as it goes. */
+const usualGrowth = 8;
 
 export type Packing = "gzip" | "LZ4" | "XZ" | "zstd" | "none";
 
@@ -32,11 +34,11 @@ export function packingOf(payload: Uint8Array): Packing | undefined {
 }
 
 /** Unpacks the payload of `image`; throws ConfigError when it is damaged. */
-export async function unpack(
+export function unpack(
   image: ImageReader, payload: Uint8Array, packing: Packing,
-): Promise<Uint8Array> {
+): Uint8Array {
   try {
-    return await unpackers[packing](payload);
+    return unpackers[packing](payload);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw image.error(`the kernel inside, packed with ${packing}, is truncated or damaged `
@@ -45,11 +47,11 @@ export async function unpack(
 }
 
 const unpackers: {
-  readonly [name in Packing]: (payload: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+  readonly [name in Packing]: (payload: Uint8Array) => Uint8Array;
 } = {
   gzip: unpackGzip,
   LZ4: (payload) => unpackLz4(payload, unpackedMax),
-  XZ: unpackXz,
+  XZ: unpackXzPayload,
   zstd: unpackZstdPayload,
   none: (payload) => payload,
 };
@@ -61,33 +63,15 @@ function unpackGzip(payload: Uint8Array): Uint8Array {
   return gunzipSync(payload, { maxOutputLength: unpackedMax });
 }
 
-async function unpackXz(payload: Uint8Array): Promise<Uint8Array> {
-  const source = new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(withoutTrailer(payload, "YZ"));
-      controller.close();
-    },
-  });
-  const reader = new xz.XzReadableStream(source).getReader();
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    // The unpacker hands out its own buffer, which it fills anew.
-    chunks.push(next.value.slice());
-    total += next.value.length;
-    if (total > unpackedMax) {
-      await reader.cancel();
-      throw new RangeError("it unpacks to too much");
-    }
-  }
-  return Buffer.concat(chunks, total);
+function unpackXzPayload(payload: Uint8Array): Uint8Array {
+  const claimed = payload.length < sizeTrailerBytes ? 0 : sizeTrailer(payload);
+  return unpackXz(payload, unpackedMax, Math.min(claimed, payload.length * usualGrowth));
 }
 
-/** XZ streams end with a magic of their own; what follows is Linux's. */
-function withoutTrailer(payload: Uint8Array, ending: string): Uint8Array {
-  const end = payload.length - sizeTrailerBytes;
-  const found = Buffer.from(payload.subarray(Math.max(end - ending.length, 0), Math.max(end, 0)));
-  return found.toString("latin1") === ending ? payload.subarray(0, end) : payload;
+/** The unpacked size that Linux appends. */
+function sizeTrailer(payload: Uint8Array): number {
+  const at = payload.length - sizeTrailerBytes;
+  return new DataView(payload.buffer, payload.byteOffset + at).getUint32(0, true);
 }
 
 /** A zstd frame written to a pipe does not state its size, so that Linux's trailer is needed. */
@@ -96,7 +80,7 @@ function unpackZstdPayload(payload: Uint8Array): Uint8Array {
   if (end < sizeTrailerBytes) {
     throw new RangeError("too short for zstd");
   }
-  const size = new DataView(payload.buffer, payload.byteOffset + end).getUint32(0, true);
+  const size = sizeTrailer(payload);
   if (size > unpackedMax) {
     throw new RangeError(`it claims to unpack to ${size} bytes`);
   }
