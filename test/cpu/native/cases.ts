@@ -266,6 +266,13 @@ const rules: Record<string, (aim: Aim) => void> = {
   leave: (aim) => aim.setGpr(rbp, aim.target()),
   // Frames that overlap the one they are copied to are copied in pieces, or not.
   enter: (aim) => aim.setGpr(rbp, aim.low(rsp) + (aim.random() & 1 ? 1024 : -1024)),
+  // Bit 17 exists to AMD.
+  ldmxcsr: (aim) => {
+    if (aim.encoded.target !== undefined) {
+      const reserved = aim.chance(20) ? aim.random() & ~0x2_0000 : 0;
+      aim.poke(aim.encoded.target, (aim.random() & 0xffff) | reserved, 0);
+    }
+  },
   maskmovq: (aim) => aim.setGpr(rdi, aim.target()),
   maskmovdqu: (aim) => aim.setGpr(rdi, aim.target()),
   // The trap flag would stop the next instruction, not this one.

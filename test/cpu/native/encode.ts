@@ -108,7 +108,9 @@ export class Encoder {
     if (this.#chance(8)) {
       list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
     }
-    if (this.#chance(row.options.lock === true ? 15 : 1)) {
+    // LOCK in front of a move to or from CR0 is CR8 to AMD.
+    const mayLock = !row.mnemonic.endsWith(".control");
+    if (mayLock && this.#chance(row.options.lock === true ? 15 : 1)) {
       list.push(0xf0);
     }
     const isString = stringMnemonics.has(row.mnemonic);

@@ -2,12 +2,12 @@
 import { rows } from "../../../src/cpu/isa/table.ts";
 import { cpuFeatures } from "../../../src/cpu/system/cpuid.ts";
 import { randomSource } from "../../support/random.ts";
-import { makeBatch } from "./cases.ts";
+import { makeBatch, type Batch } from "./cases.ts";
 import { differences, type Difference } from "./compare.ts";
 import { nativeRows } from "./forms.ts";
 import type { NativeHost } from "./host.ts";
 import { InterpreterDriver } from "./interpreter-driver.ts";
-import { slotCount } from "./layout.ts";
+import { at, noVector, options, slotCount } from "./layout.ts";
 import { listenToSemantics } from "./open-flags.ts";
 
 const shownMax = 40;
@@ -43,12 +43,24 @@ export async function compareWithHost(host: NativeHost, request: Request): Promi
     // The host works on its core meanwhile.
     const native = host.run(batch.bytes);
     const ours = driver.run(batch);
+    outcome.faults += countFaults(batch, ours);
     for (const each of differences(batch, await native, ours)) {
       note(outcome, each);
     }
     outcome.cases += batch.cases.length;
   }
   return outcome;
+}
+
+/** Cases that met an exception other than the HLT that ends branches. */
+function countFaults(batch: Batch, answer: Uint8Array): number {
+  const view = new DataView(answer.buffer, answer.byteOffset, answer.byteLength);
+  let count = 0;
+  for (let base = 0; base < answer.length; base += batch.recordBytes) {
+    const stops = (view.getUint32(base + at.options, true) & options.stopAtOnce) !== 0;
+    count += !stops && view.getUint32(base + at.vector, true) !== noVector ? 1 : 0;
+  }
+  return count;
 }
 
 function note(outcome: Outcome, { mnemonic, what, text }: Difference): void {

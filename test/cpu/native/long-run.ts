@@ -1,0 +1,37 @@
+/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --only add,sub`. */
+import { parseArgs } from "node:util";
+import { nativeHost } from "./host.ts";
+import { compareWithHost, report } from "./run.ts";
+
+const { values } = parseArgs({ options: {
+  cases: { type: "string", default: "10000000" }, seed: { type: "string", default: "24301" },
+  kind: { type: "string" }, only: { type: "string" },
+} });
+const cases = Number(values.cases), seed = Number(values.seed);
+const kinds = values.kind === undefined ? ["integer", "float"] : [values.kind];
+const only = values.only?.split(",");
+
+async function main(): Promise<number> {
+  const host = nativeHost();
+  if (typeof host === "string") {
+    console.log(`skipped: ${host}`);
+    return 0;
+  }
+  let differ = 0;
+  for (const kind of kinds) {
+    console.log(`${kind} instructions on the host's processor and on ours: ${cases} cases, `
+      + `seed ${seed}`);
+    const started = Date.now();
+    const outcome = await compareWithHost(host, {
+      cases, seed, float: kind === "float", ...(only === undefined ? {} : { only }),
+    });
+    const seconds = (Date.now() - started) / 1000;
+    console.log(`${report(outcome)}\n${outcome.faults} ended in an exception; `
+      + `${Math.round(outcome.cases / seconds)} cases a second`);
+    differ += outcome.differ;
+  }
+  host.close();
+  return differ > 0 ? 1 : 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,33 @@
+/**
+ * User-mode instructions on the processor of this machine and on ours: a slice;
+ * `npm run test:oracle -- native` runs millions.
+ */
+import { afterAll, assert, seed, skipTest, test } from "../../support/harness.ts";
+import { nativeHost } from "./host.ts";
+import { comparedMnemonics, compareWithHost, report } from "./run.ts";
+
+const host = nativeHost();
+
+if (typeof host === "string") {
+  skipTest("instructions do what the host's processor does", host);
+} else {
+  afterAll(() => host.close());
+
+  for (const [what, float, cases] of [["integer", false, 60_000], ["float", true, 40_000]] as const) {
+    test(`${what} instructions do what the host's processor does`, async () => {
+      const outcome = await compareWithHost(host, { cases, seed, float });
+      assert.equal(outcome.differ, 0, `seed ${seed}: ${report(outcome)}`);
+      assert.ok(outcome.cases >= cases);
+      assert.ok(outcome.faults > cases / 20 && outcome.faults < cases / 2,
+        `${outcome.faults} of ${outcome.cases} cases fault`);
+    });
+  }
+
+  test("every instruction of the table is compared, or is known not to be comparable", () => {
+    const { compared, all } = comparedMnemonics();
+    assert.ok(compared.length > all.length / 2, `${compared.length} of ${all.length}`);
+    for (const mnemonic of ["add", "adc", "idiv", "rcl", "shld", "movs", "enter", "cmpxchg16b"]) {
+      assert.ok(compared.includes(mnemonic), mnemonic);
+    }
+  });
+}
