@@ -1,30 +1,62 @@
-/** `--dry-run`: what the machine of a valid configuration would look like. Starts nothing. */
-import { highMemoryBase, lowMemoryLimit } from "../fabric/memory.ts";
-import { ecamBase } from "../fabric/pci/placement.ts";
-import { e820, e820Type } from "../firmware/e820.ts";
+/**
+ * `--dry-run`: the machine is built as for a start, its kernel is loaded, its maps are described,
+ * and it is thrown away. No disk is opened for writing, no serial line is opened, nothing runs.
+ */
+import { createLog } from "../base/log.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { describeBytes } from "../config/options.ts";
+import type { PlacedFunction } from "../fabric/pci/host.ts";
+import { e820, e820Type } from "../firmware/e820.ts";
+import { openBlock } from "../machine/block.ts";
+import { HostClock } from "../machine/host-clock.ts";
+import { Machine } from "../machine/machine.ts";
+import { planMachine } from "../machine/plan.ts";
+import { softHypervisor } from "../vmm/software/hypervisor.ts";
+import { softLimits } from "./run.ts";
 
-export function describeMachine(configuration: Configuration): string {
-  return [
-    summary(configuration), "", ...pciMap(configuration), "", ...memoryMap(configuration), "",
-  ].join("\n");
+/** The maps as text; throws ConfigError for what only building and loading finds. */
+export async function dryRun(configuration: Configuration): Promise<string> {
+  const notes: string[] = [];
+  const machine = new Machine(planMachine(configuration, softLimits), {
+    hypervisor: softHypervisor, clock: new HostClock(), entropy: { fill: () => {} },
+    log: createLog((_level, message) => notes.push(message)),
+    wake: () => {}, wallClockMs: () => Date.now(), serial: () => undefined,
+    openBlock: ({ values, ...each }) => openBlock({ ...each, values: { ...values, ro: "true" } }),
+  });
+  try {
+    await machine.load();
+    return [
+      summary(configuration, notes), "", ...pciMap(machine.pci.functions()), "",
+      ...memoryMap(configuration, machine), "",
+    ].join("\n");
+  } finally {
+    machine.destroy();
+  }
 }
 
-function summary({ globals, topology }: Configuration): string {
+function summary({ globals, topology }: Configuration, notes: readonly string[]): string {
   const { sockets, cores, threads, cpus } = topology;
   const source = globals.kernel ?? globals.bootRom ?? "nothing";
-  return `${globals.name}: ${cpus} CPUs (${sockets} sockets, ${cores} cores, ${threads} threads), `
-    + `${describeBytes(globals.memoryBytes)} of memory, starts ${source}`;
+  const kind = notes.length === 0 ? "" : ` (${notes.join("; ")})`;
+  return `${globals.name}: ${cpus} CPU${cpus === 1 ? "" : "s"} (sockets ${sockets}, cores ${cores}, `
+    + `threads ${threads}), ${describeBytes(globals.memoryBytes)} of memory, starts ${source}${kind}`;
 }
 
-function pciMap({ functions }: Configuration): string[] {
-  const lines = ["PCI functions (bus:slot.function):"];
-  for (const { at: { bus, slot, func }, device, node } of functions) {
-    const path = node.value("path");
-    lines.push(`  ${bus}:${slot}.${func}  ${path === undefined ? device : `${device}  ${path}`}`);
-  }
-  return functions.length === 0 ? ["PCI functions: none"] : lines;
+function pciMap(functions: readonly PlacedFunction[]): string[] {
+  return [
+    functions.length === 0 ? "PCI functions: none" : "PCI functions (bus:slot.function):",
+    ...functions.flatMap(describeFunction),
+  ];
+}
+
+function describeFunction(each: PlacedFunction): string[] {
+  const { bus, slot, func, name, vendor, device, bars, route } = each;
+  const irq = route === undefined ? "" : `, interrupt ${route.isaIrq} (I/O APIC input ${route.ioapicPin})`;
+  return [
+    `  ${bus}:${slot}.${func}  ${name} [${hex(vendor, 4)}:${hex(device, 4)}]${irq}`,
+    ...bars.map(({ index, kind, address, size }) =>
+      `         BAR ${index}: ${kind} ${hex(address, 4)}-${hex(address + size - 1, 4)}`),
+  ];
 }
 
 const typeNames = new Map<number, string>([
@@ -32,17 +64,25 @@ const typeNames = new Map<number, string>([
   [e820Type.nvs, "ACPI storage"],
 ]);
 
-function memoryMap({ globals }: Configuration): string[] {
-  const rows = e820(globals.memoryBytes).map(({ base, length, type }) =>
+interface Range {
+  readonly base: number;
+  readonly end: number;
+  readonly what: string;
+}
+
+function memoryMap({ globals }: Configuration, { mmio }: Machine): string[] {
+  const ranges: Range[] = e820(globals.memoryBytes).map(({ base, length, type }) =>
     ({ base, end: base + length, what: typeNames.get(type) ?? `type ${type}` }));
-  rows.push({ base: lowMemoryLimit, end: ecamBase, what: "PCI memory below 4 GiB" });
-  rows.push({ base: ecamBase, end: highMemoryBase, what: "PCI configuration space, APICs, ROM" });
-  rows.sort((a, b) => a.base - b.base);
-  return ["Memory:", ...rows.map(({ base, end, what }) => `  ${hex(base)}-${hex(end - 1)}  ${what}`)];
+  for (const { name, base, size } of mmio.claims()) {
+    ranges.push({ base, end: base + size, what: name });
+  }
+  ranges.sort((a, b) => a.base - b.base);
+  return ["Memory:", ...ranges.map(({ base, end, what }) =>
+    `  ${hex(base, addressDigits)}-${hex(end - 1, addressDigits)}  ${what}`)];
 }
 
 const addressDigits = 12;
 
-function hex(address: number): string {
-  return address.toString(16).padStart(addressDigits, "0");
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
 }

@@ -8,7 +8,7 @@ import { openRawFile } from "../backends/block/raw-file.ts";
 import { ConfigError, HostError } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
 import { moduleFiles } from "../config/boot-modules.ts";
-import type { DeviceSchemas } from "../config/configuration.ts";
+import type { Configuration, DeviceSchemas } from "../config/configuration.ts";
 import { parse } from "../config/options.ts";
 import { findFunctions } from "../config/slots.ts";
 import type { ConfiguredFunction } from "../config/slots.ts";
@@ -17,6 +17,8 @@ import { blockOptions } from "../devices/block-options.ts";
 import { readBootRom } from "../firmware/boot-rom.ts";
 import { openFile, readWholeFile } from "../host/files.ts";
 import { isTerminal } from "../host/terminal.ts";
+import { planMachine } from "../machine/plan.ts";
+import { softLimits } from "./run.ts";
 
 /** Everything the host lacks. */
 export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
@@ -27,6 +29,11 @@ export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
       .flatMap(diskProblems),
     ...serialProblems(tree, functions),
   ];
+}
+
+/** What is right as such, but more than a machine of this program can be. */
+export function planProblems(configuration: Configuration): Problem[] {
+  return problemsOf("", "", () => planMachine(configuration, softLimits));
 }
 
 /** Runs a check that throws what a user may see. */

@@ -64,7 +64,8 @@ async function serveFlags(
   }
   const configuration = await verify(request, say);
   if (request.dryRun) {
-    console.out((await import("./dry-run.ts")).describeMachine(configuration));
+    const { dryRun } = await import("./dry-run.ts");
+    console.out(await dryRun(configuration));
     return 0;
   }
   const { runMachine } = await import("./run.ts");
@@ -73,7 +74,7 @@ async function serveFlags(
 
 /** The whole configuration checked, files included; throws one ConfigError with all problems. */
 async function verify(request: MachineRequest, say: (line: string) => void) {
-  const [{ check }, { devices }, { hostProblems }] = await Promise.all([
+  const [{ check }, { devices }, { hostProblems, planProblems }] = await Promise.all([
     import("../config/configuration.ts"), import("../machine/registry.ts"),
     import("./host-checks.ts"),
   ]);
@@ -83,7 +84,7 @@ async function verify(request: MachineRequest, say: (line: string) => void) {
     say(`${program}: warning: ${describeProblem(warning)}`);
   }
   const problems = [
-    ...(verdict.ok ? [] : verdict.problems),
+    ...(verdict.ok ? planProblems(verdict.value) : verdict.problems),
     ...request.incomplete.map(incompletePort),
     ...hostProblems(request.tree, devices),
   ];

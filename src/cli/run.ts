@@ -4,12 +4,14 @@ import { createLog } from "../base/log.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { escapeKeysHelp } from "../backends/char/escape.ts";
 import { launch, type OpenLine } from "../machine/launch.ts";
-import { planMachine } from "../machine/plan.ts";
+import { planMachine, type MachineLimits } from "../machine/plan.ts";
 import { softHypervisor } from "../vmm/software/hypervisor.ts";
 import { program, type MachineRequest } from "./command-line.ts";
 
-/** Of the soft back end; more come with threads of their own. */
-const softCpusMax = 1;
+/** Of the soft back end; more vCPUs come with threads of their own. */
+export const softLimits: MachineLimits = {
+  memoryBytesMax: softHypervisor.memoryBytesMax, cpusMax: 1,
+};
 
 function say(message: string): void {
   // A terminal in raw mode does not return the carriage by itself.
@@ -27,7 +29,8 @@ function announce(lines: readonly OpenLine[]): void {
   }
 }
 
-/** Returns the status for the process; throws ConfigError and HostError. Whatever happens, the terminal is as it was before. */
+/** Returns the status for the process; throws ConfigError and HostError. Whatever happens, the
+ * terminal is as it was before. */
 export async function runMachine(
   request: MachineRequest, configuration: Configuration,
 ): Promise<number> {
@@ -41,9 +44,7 @@ export async function runMachine(
       key: `lpc.${port}.path`, message: "is required with -l",
     })));
   }
-  const plan = planMachine(configuration, {
-    memoryBytesMax: softHypervisor.memoryBytesMax, cpusMax: softCpusMax,
-  });
+  const plan = planMachine(configuration, softLimits);
   const { status, report } = await launch(plan, { log, onStart: announce });
   if (report !== undefined) {
     say(report);
