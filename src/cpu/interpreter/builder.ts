@@ -15,6 +15,7 @@ import {
 import { constantOf, i32, i64, load, op, select, type Code, type Node } from "../wasm/code.ts";
 import type { LoadOp, StoreOp } from "../wasm/opcodes.ts";
 import type { MmuFunctions } from "./mmu.ts";
+import { enterMmx, fillSignExponent, mmxRegisters, requireSimd } from "./simd.ts";
 
 /** How a case leaves: inside the main function by branching, outside of it by returning. */
 export interface Exits {
@@ -116,7 +117,7 @@ export class InterpreterBuilder extends SemanticsBuilder {
   // Registers.
 
   #registerAddress(operand: Operand): [Node, number] {
-    const file = { gpr: registers, xmm: state.xmm, mmx: state.x87 }[operand.file];
+    const file = { gpr: registers, xmm: state.xmm, mmx: mmxRegisters }[operand.file];
     switch (operand.kind) {
       case "first": return [this.#byteField(microOp.first), file];
       case "second": return [this.#byteField(microOp.base), file];
@@ -157,6 +158,9 @@ export class InterpreterBuilder extends SemanticsBuilder {
     }
     const [address, offset] = this.#registerAddress(operand);
     this.#storeRegister(address, offset, value, operand.file === "gpr");
+    if (operand.file === "mmx") {
+      fillSignExponent(this.code, address);
+    }
   }
 
   /** Writes of 32 bits to a general register clear its upper half. */
@@ -246,6 +250,22 @@ export class InterpreterBuilder extends SemanticsBuilder {
     this.code.store("i32.store", i32(0), i32(vector), state.faultVector);
     this.code.store("i32.store", i32(0), i32(0), state.faultError);
     this.#env.exits.fault();
+  }
+
+  requireSimd(sse: boolean, mmx: boolean): void {
+    requireSimd(this.code, sse, mmx, (vector) => this.raise(vector));
+  }
+
+  enterMmx(): void {
+    enterMmx(this.code);
+  }
+
+  mxcsr(): Value {
+    return new Value(load("i32.load", i32(0), state.mxcsr), 32, true);
+  }
+
+  firstVector(): Value {
+    return this.bind(loadValue(128, i32(0), state.xmm));
   }
 
   // The stack. Outside 64-bit mode it is a segment, with a pointer of 16 or 32 bits.

@@ -199,7 +199,7 @@ export function lower(
     op.base = instruction.segmentOverride >= 0 ? instruction.segmentOverride : segmentIndex.ds;
   }
   // Semantics may hand a hard case to their helper, which then wants the instruction.
-  return { microOps, needsInstruction: helped.has(mnemonic), ends };
+  return { microOps, needsInstruction: which.helped || helped.has(mnemonic), ends };
 }
 
 /** Mnemonics whose semantics call `helper` in some cases. */

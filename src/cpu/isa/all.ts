@@ -5,3 +5,6 @@ import "./control.ts";
 import "./bits.ts";
 import "./strings.ts";
 import "./system.ts";
+import "./sse-moves.ts";
+import "./sse-integer.ts";
+import "./sse-shuffle.ts";

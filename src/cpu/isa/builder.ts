@@ -106,6 +106,14 @@ export abstract class SemanticsBuilder {
   /** Runs the instruction's helper instead. */
   abstract helper(): void;
   abstract raise(vector: number): void;
+  // MMX and SSE.
+  /** Raises #UD or #NM where control registers forbid the unit, #MF where the x87 has one. */
+  abstract requireSimd(sse: boolean, mmx: boolean): void;
+  /** TOP becomes 0 and all x87 registers are in use. */
+  abstract enterMmx(): void;
+  abstract mxcsr(): Value;
+  /** XMM0, which some instructions take as a mask. */
+  abstract firstVector(): Value;
   protected abstract loadResult(): Node;
   protected abstract loadCarry(): Node;
   protected abstract loadAux(): Node;
@@ -389,7 +397,9 @@ export abstract class SemanticsBuilder {
 
   /** All six flags from an RFLAGS image of 32 bits. */
   setFlagsImage(image: Value): void {
-    const bits: [Flag, number][] = [["cf", 0], ["pf", 2], ["af", 4], ["zf", 6], ["sf", 7], ["of", 11]];
+    const bits: [Flag, number][] = [
+      ["cf", 0], ["pf", 2], ["af", 4], ["zf", 6], ["sf", 7], ["of", 11],
+    ];
     for (const [flag, number] of bits) {
       this.set(flag, this.bit(image, number));
     }

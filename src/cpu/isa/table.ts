@@ -146,6 +146,8 @@ export interface Semantics {
   readonly cold: boolean;
   /** Done by a named helper of the system room altogether. */
   readonly helper: boolean;
+  /** Hands hard cases to its helper, which then wants the instruction. */
+  readonly helped: boolean;
 }
 
 export const semantics = new Map<string, Semantics>();
@@ -154,6 +156,7 @@ export interface DefineOptions {
   readonly stack?: boolean;
   readonly branch?: boolean;
   readonly cold?: boolean;
+  readonly helped?: boolean;
 }
 
 /** Says what an instruction does. */
@@ -162,6 +165,7 @@ export function define(mnemonic: string, run: SemanticFunction, options: DefineO
   semantics.set(mnemonic, {
     mnemonic, run, stack: options.stack ?? false,
     branch: options.branch ?? false, cold: options.cold ?? false, helper: false,
+    helped: options.helped ?? false,
   });
 }
 
@@ -171,6 +175,7 @@ export function defineHelpers(...mnemonics: readonly string[]): void {
     assert(!semantics.has(mnemonic), `${mnemonic} is defined once`);
     semantics.set(mnemonic, {
       mnemonic, run: (x) => x.helper(), stack: false, branch: false, cold: false, helper: true,
+      helped: true,
     });
   }
 }
