@@ -273,8 +273,7 @@ const rules: Record<string, (aim: Aim) => void> = {
       aim.poke(aim.encoded.target, (aim.random() & 0xffff) | reserved, 0);
     }
   },
-  maskmovq: (aim) => aim.setGpr(rdi, aim.target()),
-  maskmovdqu: (aim) => aim.setGpr(rdi, aim.target()),
+  maskmov: (aim) => aim.setGpr(rdi, aim.target()),
   // The trap flag would stop the next instruction, not this one.
   popf: (aim) => {
     aim.setGpr(rsp, border - 64 + aim.random() % 128);
