@@ -7,6 +7,8 @@ export interface Stages {
   progress(fraction: number): void;
 }
 
+export const silentStages: Stages = { say: () => {}, progress: () => {} };
+
 interface Output {
   readonly isTTY?: boolean;
   write(text: string): unknown;

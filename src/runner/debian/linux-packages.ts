@@ -10,7 +10,7 @@ import {
 } from "../../host/folders.ts";
 import type { Stages } from "../stages.ts";
 import { Apt, NoPackagesError } from "./apt.ts";
-import type { RunCommand } from "./command.ts";
+import { runCommand, type RunCommand } from "./command.ts";
 import { loadOrder, moduleNameOf, type KernelModule } from "./kernel-module.ts";
 import { unpackPackage } from "./package.ts";
 import type { TarEntry } from "./tar.ts";
@@ -35,16 +35,19 @@ export interface LinuxParts {
 export interface FetchOptions {
   readonly cache: string;
   readonly stages: Stages;
-  readonly run: RunCommand;
-  readonly hostArchitecture: string;
+  /** How apt is called; a test replaces it. */
+  readonly run?: RunCommand;
+  /** This host's, unless a test says otherwise. */
+  readonly hostArchitecture?: string;
   /** Ask apt for newer packages even if some are unpacked. */
-  readonly update: boolean;
+  readonly update?: boolean;
 }
 
 /** The parts, fetched if need be. Throws NoPackagesError where the host cannot provide them. */
 export async function fetchLinux(options: FetchOptions): Promise<LinuxParts> {
   const unpacked = join(options.cache, "debian");
-  if (!options.update) {
+  const update = options.update === true;
+  if (!update) {
     const names = listFolder(unpacked).filter((name) => isComplete(join(unpacked, name)));
     const kernel = names.findLast((name) => name.startsWith("linux-image-"));
     const busybox = names.findLast((name) => name.startsWith(`${busyboxPackage}_`));
@@ -53,12 +56,13 @@ export async function fetchLinux(options: FetchOptions): Promise<LinuxParts> {
     }
   }
   const apt = new Apt({
-    folder: join(options.cache, "apt"), stages: options.stages, run: options.run,
-    hostArchitecture: options.hostArchitecture,
+    folder: join(options.cache, "apt"), stages: options.stages,
+    run: options.run ?? runCommand,
+    hostArchitecture: options.hostArchitecture ?? process.arch,
   });
   options.stages.say(`asking apt for ${kernelMetaPackage} and ${busyboxPackage}`);
   await apt.require();
-  if (options.update) {
+  if (update) {
     await apt.update();
   }
   const [kernel, busybox] = await fetchWithFreshLists(apt, options, unpacked);
@@ -129,7 +133,9 @@ async function unpackInto(
   try {
     await unpack(readWholeFile(join(downloads, fileName)), draft.path, options.stages);
     writeWholeFile(join(draft.path, doneName), "");
-    moveInto(draft.path, target);
+    if (!isComplete(target)) { // Another process may have been faster.
+      moveInto(draft.path, target);
+    }
   } finally {
     draft.remove();
   }
