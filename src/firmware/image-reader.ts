@@ -66,8 +66,8 @@ export class ImageReader {
 
   #demand(offset: number, length: number): void {
     if (!this.has(offset, length)) {
-      throw this.error("the image is truncated or damaged: it names bytes "
-        + `${offset} to ${offset + length}, and has ${this.length}`);
+      throw this.error("the image is truncated or damaged: it refers to bytes "
+        + `${offset} to ${offset + length}, and has ${this.length}; allowed: complete images`);
     }
   }
 }

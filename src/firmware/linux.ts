@@ -16,6 +16,8 @@ import { packingOf, unpack } from "./unpack.ts";
 const headerStart = 0x1f1;
 const headerMagic = 0x5372_6448; // "HdrS"
 const sectorBytes = 512;
+const setupSectorsDefault = 4;
+const paragraphBytes = 16;
 /** Where the setup header ends at most, since the e820 table follows. */
 const headerEndMax = 0x290;
 const versionMin = 0x0206;
@@ -64,12 +66,13 @@ function readHeader(image: ImageReader): Header {
     throw image.error(`the kernel's boot protocol is ${version >>> 8}.`
       + `${String(version & 0xff).padStart(2, "0")}; allowed: 2.06 or newer (Linux 2.6.22)`);
   }
+  checkComplete(image);
   const from = (needed: number, read: () => number, old: number) =>
     version >= needed ? read() : old;
   const releaseAt = image.u16(0x20e);
   return {
     version,
-    setupBytes: ((image.u8(0x1f1) || 4) + 1) * sectorBytes,
+    setupBytes: setupBytes(image),
     end: Math.min(0x202 + image.u8(0x201), headerEndMax),
     loadHigh: (image.u8(zeroPage.loadFlags) & loadedHigh) !== 0,
     initrdMax: image.u32(0x22c) || initrdMaxDefault,
@@ -82,6 +85,19 @@ function readHeader(image: ImageReader): Header {
     initBytes: from(versions.extent, () => image.u32(0x260), 0),
     release: releaseAt === 0 ? "" : image.text(releaseAt + sectorBytes, 64).split(" (")[0] ?? "",
   };
+}
+
+/** The header states the size of the rest in paragraphs, rounded up; signatures may follow. */
+function checkComplete(image: ImageReader): void {
+  const stated = setupBytes(image) + image.u32(0x1f4) * paragraphBytes;
+  if (stated > image.length + paragraphBytes - 1) {
+    throw image.error(`the image is truncated: it states ${stated} bytes and has `
+      + `${image.length}; allowed: complete images`);
+  }
+}
+
+function setupBytes(image: ImageReader): number {
+  return ((image.u8(headerStart) || setupSectorsDefault) + 1) * sectorBytes;
 }
 
 /** Where the loaded kernel is entered, and how. */
