@@ -6,7 +6,6 @@ import { readFileSync } from "node:fs";
 import { ConfigError, HostError, describeProblem, exitStatus } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
 import { program, readCommandLine } from "./command-line.ts";
-import type { MachineRequest } from "./command-line.ts";
 import { bytesOf, readTextFile } from "./text-file.ts";
 import { usage } from "./usage.ts";
 
@@ -62,7 +61,8 @@ async function serveFlags(
     console.out(request.output);
     return request.status;
   }
-  const configuration = await verify(request, say);
+  const { verify } = await import("./verify.ts");
+  const configuration = verify(request, say);
   if (request.dryRun) {
     const { dryRun } = await import("./dry-run.ts");
     console.out(await dryRun(configuration));
@@ -70,35 +70,6 @@ async function serveFlags(
   }
   const { runMachine } = await import("./run.ts");
   return runMachine(request, configuration);
-}
-
-/** The whole configuration checked, files included; throws one ConfigError with all problems. */
-async function verify(request: MachineRequest, say: (line: string) => void) {
-  const [{ check }, { devices }, { hostProblems, planProblems }] = await Promise.all([
-    import("../config/configuration.ts"), import("../machine/registry.ts"),
-    import("./host-checks.ts"),
-  ]);
-  const verdict = check(request.tree, devices);
-  const warnings = verdict.ok ? verdict.value.warnings : verdict.warnings;
-  for (const warning of warnings) {
-    say(`${program}: warning: ${describeProblem(warning)}`);
-  }
-  const problems = [
-    ...(verdict.ok ? planProblems(verdict.value) : verdict.problems),
-    ...request.incomplete.map(incompletePort),
-    ...hostProblems(request.tree, devices),
-  ];
-  if (!verdict.ok || problems.length > 0) {
-    throw new ConfigError(problems, problems[0]?.status ?? exitStatus.error);
-  }
-  return verdict.value;
-}
-
-function incompletePort(name: string): Problem {
-  return {
-    key: `lpc.${name.toLowerCase()}.path`,
-    message: `-l ${name} names no host side; allowed: -l ${name},stdio and other paths`,
-  };
 }
 
 function sayProblems(problems: readonly Problem[], say: (line: string) => void): void {

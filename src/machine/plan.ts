@@ -3,13 +3,12 @@
  * configuration whose nodes have become records.
  */
 import { hostname } from "node:os";
-import { ConfigError, type Problem } from "../base/errors.ts";
+import { ConfigError, exitStatus, type Problem } from "../base/errors.ts";
 import { KiB } from "../base/units.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { OptionNode } from "../config/options.ts";
 import type { Globals } from "../config/schema.ts";
 import type { Topology, PciSlot } from "../config/values.ts";
-import { devices } from "./registry.ts";
 
 export interface PlannedFunction {
   readonly at: PciSlot;
@@ -36,9 +35,7 @@ export interface MachineLimits {
 /** Reads the configuration once; throws ConfigError for what no machine here can be. */
 export function planMachine(configuration: Configuration, limits: MachineLimits): MachinePlan {
   const { globals, topology } = configuration;
-  const problems = [
-    ...capabilityProblems(configuration, limits), ...placeProblems(configuration),
-  ];
+  const problems = capabilityProblems(configuration, limits);
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
@@ -84,38 +81,11 @@ function capabilityProblems(
     problems.push({
       key: "cpus", value: String(topology.cpus),
       message: `allowed: up to ${limits.cpusMax} with this back end`,
+      status: exitStatus.osError, // As bhyve's, when the kernel refuses so many.
     });
   }
   if (clock === "virtual") {
     problems.push({ key: "clock", value: clock, message: "is not available yet; allowed: host" });
-  }
-  if (globals.bootRom !== undefined && globals.kernel !== undefined) {
-    problems.push({
-      key: "boot.kernel", value: globals.kernel,
-      message: "bootrom is given too; allowed: one of them",
-    });
-  }
-  return problems;
-}
-
-/** Devices of which there is one, and only where the board has a place for it. */
-function placeProblems({ functions }: Configuration): Problem[] {
-  const problems: Problem[] = [];
-  const holders = new Map<string, string>();
-  for (const { at, device, node } of functions) {
-    if (devices.get(device)?.single !== true) {
-      continue;
-    }
-    const holder = holders.get(device);
-    const wrong = (message: string) => problems.push({
-      key: `${node.path}.device`, value: device, message,
-    });
-    if (holder !== undefined) {
-      wrong(`${holder} has it already; allowed: one in a machine`);
-    } else if (at.bus !== 0) {
-      wrong("allowed: on bus 0 only");
-    }
-    holders.set(device, node.path);
   }
   return problems;
 }
