@@ -4,7 +4,9 @@
  */
 import { alignUp } from "../base/bits.ts";
 
-const typeBits = { file: 0o100000, folder: 0o040000, charDevice: 0o020000, link: 0o120000 } as const;
+const typeBits = {
+  file: 0o100000, folder: 0o040000, charDevice: 0o020000, link: 0o120000,
+} as const;
 
 export type CpioEntry =
   | { readonly kind: "folder"; readonly path: string; readonly mode?: number }

@@ -1,4 +1,4 @@
-/** How set-up tells what it is doing: one line a stage, and how far it is where that can be known. */
+/** How set-up tells what it is doing: one line a stage, and how far it is if that is known. */
 
 export interface Stages {
   /** Something begins that takes a while. */

@@ -29,7 +29,8 @@ const kernelPackage = packageOf("data.tar.gz", gzipSync(tarOf([
   { path: `./${drivers}/char/hw_random/virtio-rng.ko`, content: moduleOf("virtio") },
   { path: `./${drivers}/net/virtio_net.ko`, content: moduleOf("net_failover") },
 ])));
-const busyboxPackage = packageOf("data.tar", tarOf([{ path: "./bin/busybox", content: "busybox" }]));
+const busyboxPackage = packageOf("data.tar",
+  tarOf([{ path: "./bin/busybox", content: "busybox" }]));
 
 const kernelFile = "linux-image-6.1.0-9-cloud-amd64_6.1.9-1_amd64.deb";
 const busyboxFile = "busybox-static_1%3a1.35.0-4_amd64.deb";

@@ -33,13 +33,16 @@ function tarHeader(source: TarSource, size: number): Uint8Array {
   return header;
 }
 
-export function arOf(members: readonly (readonly [name: string, content: Uint8Array])[]): Uint8Array {
+type Member = readonly [name: string, content: Uint8Array];
+
+export function arOf(members: readonly Member[]): Uint8Array {
   const parts = members.flatMap(([name, content]) => {
     const fields = [
       name.padEnd(16), "0".padEnd(12), "0".padEnd(6), "0".padEnd(6), "100644".padEnd(8),
       String(content.length).padEnd(10), "`\n",
     ];
-    return [Buffer.from(fields.join(""), "latin1"), content, Buffer.alloc(content.length % 2, "\n")];
+    const padding = Buffer.alloc(content.length % 2, "\n");
+    return [Buffer.from(fields.join(""), "latin1"), content, padding];
   });
   return Buffer.concat([Buffer.from("!<arch>\n", "latin1"), ...parts]);
 }

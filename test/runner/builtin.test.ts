@@ -2,7 +2,9 @@ import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from "iced-x86";
 import { Assembler } from "../../src/runner/builtin/assembler.ts";
 import { loadAddress } from "../../src/runner/builtin/elf.ts";
 import { builtinGuest } from "../../src/runner/builtin/guest.ts";
-import { answerSector, fnvText, markerSector, ruleFactor } from "../../src/runner/builtin/marker.ts";
+import {
+  answerSector, fnvText, markerSector, ruleFactor,
+} from "../../src/runner/builtin/marker.ts";
 import { assert, test } from "../support/harness.ts";
 
 /** What another decoder reads in what `emit` assembles at 0x1000. */
@@ -127,8 +129,8 @@ test("the marker sector has mark, nonce and numbers; the answer is its complemen
   assert.equal(Buffer.from(sector.subarray(0, 32)).toString(), "tsbhyve built-in0123456789abcdef");
   const view = new DataView(sector.buffer);
   assert.equal(view.getUint32(508, true), Number(BigInt(ruleFactor) * 127n % 2n ** 32n));
-  assert.equal(answerSector("0123456789abcdef").every((byte, at) => byte + (sector[at] ?? 0) === 255),
-    true);
+  const answer = answerSector("0123456789abcdef");
+  assert.equal(answer.every((byte, at) => byte + (sector[at] ?? 0) === 255), true);
   assert.throws(() => markerSector("xyz"), /sixteen hexadecimal digits/);
   // The published test vectors of FNV-1a.
   assert.equal(fnvText(new Uint8Array(0)), "811c9dc5");

@@ -47,7 +47,8 @@ test("a cpio archive has every kind of entry, and a trailer", () => {
 
 test("the initrd has the scripts executable and the modules in their order", () => {
   const bytes = (text: string) => Buffer.from(text);
-  const module = (name: string) => ({ name, fileName: `${name}.ko`, content: bytes(`ELF ${name}`) });
+  const module = (name: string) =>
+    ({ name, fileName: `${name}.ko`, content: bytes(`ELF ${name}`) });
   const found = readCpio(buildInitrd({
     busybox: bytes("busybox"),
     modules: [module("virtio"), module("virtio_blk")],

@@ -22,7 +22,7 @@ function tool(name: string, ...words: readonly string[]) {
   return spawnSync(name, words, { encoding: "utf8", env: { ...process.env, PATH, LC_ALL: "C" } });
 }
 
-test("an image outside the sizes of one block group, or too small for its files, is refused", () => {
+test("an image of more than one block group, or too small for its files, is refused", () => {
   assert.throws(() => ext4Image(imageOptions(8 * MiB, [])), /16 to 128 MiB/);
   assert.throws(() => ext4Image(imageOptions(256 * MiB, [])), /16 to 128 MiB/);
   assert.throws(() => ext4Image(imageOptions(16 * MiB + 512, [])), /multiples of 4 KiB/);

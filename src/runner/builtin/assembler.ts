@@ -238,7 +238,9 @@ export class Assembler {
   }
 
   /** Prefixes, opcode, ModRM, SIB and displacement. */
-  #encode(opcode: readonly number[], field: number, operand: Register | Memory, width: Width): void {
+  #encode(
+    opcode: readonly number[], field: number, operand: Register | Memory, width: Width,
+  ): void {
     const isRegister = typeof operand === "string";
     const base = registers[isRegister ? operand : operand.base];
     const index = isRegister || operand.index === undefined ? undefined : registers[operand.index];

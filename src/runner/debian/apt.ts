@@ -10,6 +10,8 @@ import type { Stages } from "../stages.ts";
 import type { CommandResult, RunCommand } from "./command.ts";
 
 const progressIntervalMs = 250;
+/** What apt calls digests, and what Node does; weaker ones prove nothing. */
+const digests: ReadonlyMap<string, string> = new Map([["SHA256", "sha256"], ["SHA512", "sha512"]]);
 
 /** What apt knows of one package file. */
 export interface PackageFile {
@@ -113,7 +115,8 @@ export class Apt {
       ...(this.#options.hostArchitecture === "x64"
         ? [] : ["APT::Architecture=amd64", "APT::Architectures=amd64"]),
     ];
-    return this.#options.run(program, [...settings.flatMap((item) => ["-o", item]), ...words], folder);
+    const options = settings.flatMap((item) => ["-o", item]);
+    return this.#options.run(program, [...options, ...words], folder);
   }
 }
 
@@ -131,12 +134,13 @@ function verify(file: PackageFile, content: Uint8Array): void {
     throw new NoPackagesError(
       `${file.fileName} has ${content.length} bytes, apt promised ${file.sizeBytes}`);
   }
-  const algorithm = { SHA256: "sha256", SHA512: "sha512", SHA1: "sha1", MD5Sum: "md5" }[file.digest];
+  const { fileName, digest } = file;
+  const algorithm = digests.get(digest);
   if (algorithm === undefined) {
-    throw new NoPackagesError(`apt knows ${file.fileName} by a digest ${file.digest}, which we do not`);
+    throw new NoPackagesError(`apt knows ${fileName} by a digest ${digest}, which we do not`);
   }
   if (createHash(algorithm).update(content).digest("hex") !== file.digestValue) {
-    throw new NoPackagesError(`${file.fileName} does not have the ${file.digest} that apt promised`);
+    throw new NoPackagesError(`${fileName} does not have the ${digest} that apt promised`);
   }
 }
 

@@ -30,7 +30,8 @@ export function readAr(archive: Uint8Array): readonly ArMember[] {
     const start = at + headerBytes;
     const end = start + Number(size);
     if (!/^\d+$/.test(size) || end > archive.length) {
-      throw new Error(`the ar member ${name} claims ${size} bytes, ${archive.length - start} are left`);
+      const left = archive.length - start;
+      throw new Error(`the ar member ${name} claims ${size} bytes, ${left} are left`);
     }
     members.push({ name, content: archive.subarray(start, end) });
     at = end + (end % 2); // Members begin at even offsets.

@@ -3,7 +3,7 @@
  * busybox. Unpacked once and kept in the user's cache folder under the name of the package file,
  * which has the version in it.
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { readWholeFile } from "../../host/files.ts";
 import {
   fileSize, listFolder, moveInto, removeTree, temporaryFolder, writeWholeFile,
@@ -112,8 +112,11 @@ async function fetchPackages(
     const folder = temporaryFolder(options.cache, "download-");
     try {
       await apt.download(names, [kernelFile, busyboxFile], folder.path);
-      await unpackInto(join(unpacked, kernel), folder.path, kernelFile.fileName, unpackKernel, options);
-      await unpackInto(join(unpacked, busybox), folder.path, busyboxFile.fileName, unpackBusybox, options);
+      for (const [name, file, unpack] of [
+        [kernel, kernelFile, unpackKernel], [busybox, busyboxFile, unpackBusybox],
+      ] as const) {
+        await unpackInto(join(unpacked, name), join(folder.path, file.fileName), unpack, options);
+      }
     } finally {
       folder.remove();
     }
@@ -126,12 +129,12 @@ type Unpack = (
 ) => Promise<void>;
 
 async function unpackInto(
-  target: string, downloads: string, fileName: string, unpack: Unpack, options: FetchOptions,
+  target: string, archive: string, unpack: Unpack, options: FetchOptions,
 ): Promise<void> {
-  options.stages.say(`unpacking ${fileName}`);
+  options.stages.say(`unpacking ${basename(archive)}`);
   const draft = temporaryFolder(options.cache, "unpack-");
   try {
-    await unpack(readWholeFile(join(downloads, fileName)), draft.path, options.stages);
+    await unpack(readWholeFile(archive), draft.path, options.stages);
     writeWholeFile(join(draft.path, doneName), "");
     if (!isComplete(target)) { // Another process may have been faster.
       moveInto(draft.path, target);
@@ -144,7 +147,7 @@ async function unpackInto(
 const unpackKernel: Unpack = async (archive, folder, stages) => {
   const modules = new Map<string, KernelModule>();
   let kernelSeen = false;
-  const isKernel = (path: string) => /^boot\/vmlinuz-/.test(path);
+  const isKernel = (path: string) => path.startsWith("boot/vmlinuz-");
   const wanted = (entry: TarEntry) => entry.kind === "file"
     && (isKernel(entry.path) || moduleFolders.test(entry.path));
   const onProgress = (fraction: number) => stages.progress(fraction);

@@ -87,7 +87,8 @@ async function body(source: ByteSource, size: number, sizeMax: number): Promise<
 function headerPath(header: Uint8Array): string {
   const name = field(header, 0, 100);
   // Only POSIX headers have the prefix; GNU tar keeps times there.
-  const prefix = field(header, 257, 6) === "ustar" && header[262] === 0 ? field(header, 345, 155) : "";
+  const isPosix = field(header, 257, 6) === "ustar" && header[262] === 0;
+  const prefix = isPosix ? field(header, 345, 155) : "";
   return prefix === "" ? name : `${prefix}/${name}`;
 }
 

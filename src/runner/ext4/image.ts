@@ -72,7 +72,10 @@ export function ext4Image(options: ImageOptions): readonly ImagePiece[] {
     ...[...builder.inodes].map(([number, inode]) =>
       ({ at: table(number), content: inodeRecord(inode) })),
     ...builder.pieces,
-    { at: journal.extent.start * blockBytes, content: journalSuperblock(journalBlocks, options.uuid) },
+    {
+      at: journal.extent.start * blockBytes,
+      content: journalSuperblock(journalBlocks, options.uuid),
+    },
   ];
 }
 
