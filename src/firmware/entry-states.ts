@@ -7,7 +7,8 @@ import { conventionalEnd } from "./e820.ts";
 import type { BootFile } from "./boot-file.ts";
 import type { EntryRegister, EntrySegment, EntryState } from "./entry.ts";
 import { fileError } from "./image-reader.ts";
-import { StructWriter, type MemoryLayout } from "./layout.ts";
+import { type MemoryLayout } from "./layout.ts";
+import { StructWriter } from "./struct-writer.ts";
 
 type Segment = NonNullable<EntryState["segments"][EntrySegment]>;
 type Registers = Readonly<Partial<Record<EntryRegister, bigint>>>;

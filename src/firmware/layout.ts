@@ -41,8 +41,8 @@ export class MemoryLayout {
     const end = at + size;
     const { lowBytes } = this.memory;
     if (size < bytes.length || at % 1 !== 0 || !this.memory.contains(gpa(at), size)) {
-      throw fileError(file, `${what} needs memory from ${hex(at)} to ${hex(end)}; allowed: an image `
-        + `for the guest's memory, which ends at ${hex(lowBytes)}; memory.size enlarges it`);
+      throw fileError(file, `${what} needs memory from ${hex(at)} to ${hex(end)}; allowed: an `
+        + `image for the guest's memory, which ends at ${hex(lowBytes)}; memory.size enlarges it`);
     }
     if (this.#taken.some(({ base, end: last }) => at < last && base < end)) {
       throw fileError(file, `${what} would be loaded from ${hex(at)} to ${hex(end)}, over firmware `
@@ -63,7 +63,9 @@ export class MemoryLayout {
   }
 
   /** Finds room below 3 GiB and takes it; undefined when there is none. */
-  place(size: number, { align, from = lowestFree, below, top = false }: Placement): Gpa | undefined {
+  place(
+    size: number, { align, from = lowestFree, below, top = false }: Placement,
+  ): Gpa | undefined {
     const limit = Math.min(below, this.memory.lowBytes);
     const free = this.#gaps(limit)
       .map(({ base, end }) => {
@@ -110,49 +112,4 @@ export class MemoryLayout {
 
 export function hex(value: number): string {
   return `0x${value.toString(16)}`;
-}
-
-/** Little-endian structures, piece by piece. */
-export class StructWriter {
-  readonly bytes: Uint8Array;
-  readonly #view: DataView;
-
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-    this.#view = new DataView(this.bytes.buffer);
-  }
-
-  u8(offset: number, value: number): this {
-    this.#view.setUint8(offset, value);
-    return this;
-  }
-
-  u16(offset: number, value: number): this {
-    this.#view.setUint16(offset, value, true);
-    return this;
-  }
-
-  u32(offset: number, value: number): this {
-    this.#view.setUint32(offset, value, true);
-    return this;
-  }
-
-  /** An integer below 2^53. */
-  u64(offset: number, value: number): this {
-    return this.u32(offset, value % 2 ** 32).u32(offset + 4, Math.floor(value / 2 ** 32));
-  }
-
-  copy(offset: number, bytes: Uint8Array): this {
-    this.bytes.set(bytes, offset);
-    return this;
-  }
-
-  text(offset: number, value: string): this {
-    return this.copy(offset, Buffer.from(value, "latin1"));
-  }
-}
-
-/** A text with its zero byte. */
-export function zeroTerminated(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(`${text}\0`, "utf8"));
 }

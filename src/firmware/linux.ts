@@ -10,7 +10,8 @@ import { isElf, loadElf, physicalEntry, readElf } from "./elf.ts";
 import { longMode, protectedMode } from "./entry-states.ts";
 import type { EntryState } from "./entry.ts";
 import { fileError, ImageReader } from "./image-reader.ts";
-import { hex, MemoryLayout, StructWriter, zeroTerminated } from "./layout.ts";
+import { hex, MemoryLayout } from "./layout.ts";
+import { StructWriter, zeroTerminated } from "./struct-writer.ts";
 import { packingOf, unpack } from "./unpack.ts";
 
 const headerStart = 0x1f1;

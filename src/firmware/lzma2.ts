@@ -164,7 +164,8 @@ export class Lzma2Decoder {
       throw new XzError("it unpacks to too much");
     }
     if (needed > this.#out.length) {
-      const larger = new Uint8Array(Math.min(Math.max(needed, 2 * this.#out.length), this.#sizeMax));
+      const room = Math.max(needed, 2 * this.#out.length);
+      const larger = new Uint8Array(Math.min(room, this.#sizeMax));
       larger.set(this.#out.subarray(0, this.#to));
       this.#out = larger;
     }

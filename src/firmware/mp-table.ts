@@ -1,6 +1,6 @@
 /** The MP configuration table (MultiProcessor Specification 1.4) with bhyve's content. */
 import { gpa } from "../base/units.ts";
-import { StructWriter } from "./layout.ts";
+import { StructWriter } from "./struct-writer.ts";
 import { smbiosAddress } from "./smbios.ts";
 import type { FirmwareOptions } from "./tables.ts";
 

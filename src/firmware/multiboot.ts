@@ -5,7 +5,8 @@ import type { BootRequest, LoadedBoot } from "./boot.ts";
 import { isElf, loadElf, physicalEntry, readElf } from "./elf.ts";
 import { protectedMode } from "./entry-states.ts";
 import type { ImageReader } from "./image-reader.ts";
-import { hex, MemoryLayout, StructWriter, zeroTerminated } from "./layout.ts";
+import { hex, MemoryLayout } from "./layout.ts";
+import { StructWriter, zeroTerminated } from "./struct-writer.ts";
 import { placeModules } from "./pvh.ts";
 
 const headerMagic = 0x1bad_b002;
@@ -42,7 +43,7 @@ export function loadMultiboot(image: ImageReader, at: number, request: BootReque
   const byAddresses = (flags & headerFlag.addresses) !== 0;
   const entry = byAddresses ? loadByAddresses(image, at, layout) : loadAsElf(image, layout);
   const { file } = image;
-  const rbx = BigInt(writeInfo(image, layout, request));
+  const rbx = BigInt(putInformation(image, layout, request));
   return {
     entry: protectedMode(file, layout, entry, { rax: loaderMagic, rbx }),
     kind: "multiboot kernel", e820: request.tables.e820,
@@ -88,7 +89,7 @@ function loadByAddresses(image: ImageReader, at: number, layout: MemoryLayout): 
 }
 
 /** The structure that EBX points at. */
-function writeInfo(image: ImageReader, layout: MemoryLayout, request: BootRequest): number {
+function putInformation(image: ImageReader, layout: MemoryLayout, request: BootRequest): number {
   const { file } = image;
   const { e820 } = request.tables;
   const modules = placeModules(layout, request);

@@ -5,7 +5,8 @@ import type { BootModule } from "./boot-file.ts";
 import { findNote, loadElf, type ElfImage } from "./elf.ts";
 import { protectedMode } from "./entry-states.ts";
 import { fileError, type ImageReader } from "./image-reader.ts";
-import { hex, MemoryLayout, StructWriter, zeroTerminated } from "./layout.ts";
+import { hex, MemoryLayout } from "./layout.ts";
+import { StructWriter, zeroTerminated } from "./struct-writer.ts";
 
 const entryNote = { owner: "Xen", type: 18 } as const; // XEN_ELFNOTE_PHYS32_ENTRY
 const startInfoMagic = 0x336e_c578;

@@ -6,7 +6,7 @@ import { ConfigError } from "../base/errors.ts";
 import { md5 } from "../base/md5.ts";
 import { gpa, KiB, MiB } from "../base/units.ts";
 import { highMemoryBase } from "../fabric/memory.ts";
-import { StructWriter } from "./layout.ts";
+import { StructWriter } from "./struct-writer.ts";
 import type { FirmwareOptions, SmbiosTextName } from "./tables.ts";
 
 /** The entry point; the structures follow it. */
@@ -135,7 +135,8 @@ function describe(options: Options): readonly Structure[] {
 type TextOf = (name: SmbiosTextName) => string;
 
 function bios(text: TextOf): Structure {
-  const characteristics = 1 << 4 | 1 << 7 | 1 << 12 | 1 << 15 | 1 << 19; // ISA PCI SHADOW CDBOOT EDD
+  // ISA and PCI are there; it shadows, boots from CD, and knows EDD.
+  const characteristics = 1 << 4 | 1 << 7 | 1 << 12 | 1 << 15 | 1 << 19;
   const extension = { acpi: 1, bootSpecificationAndVirtual: 1 << 0 | 1 << 4 } as const;
   return structure(0, 24, [
     [4, text("biosVendor")], [5, text("biosVersion")], [8, text("biosDate")],

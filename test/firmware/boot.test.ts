@@ -222,7 +222,9 @@ test("what does not fit into memory is an error of its own key", async () => {
   const kernel = makeBzImage({ payload: gzipSync(makeElf(elf64)) });
   const initrd = file("boot.initrd", new Uint8Array(20 * MiB));
   assert.equal((await refusal(kernel, { initrd })).key, "boot.initrd");
-  const low = makeBzImage({ payload: gzipSync(makeElf(elf64)), initrdMax: 0x1f_ffff, xloadFlags: 1 });
+  const low = makeBzImage({
+    payload: gzipSync(makeElf(elf64)), initrdMax: 0x1f_ffff, xloadFlags: 1,
+  });
   const reach = await refusal(low, { initrd: file("boot.initrd", new Uint8Array(2 * MiB)) });
   assert.match(reach.message, /0x200000/);
   const small = guestMemory(8 * MiB);

@@ -1,5 +1,5 @@
 /** Small kernels of every kind, made byte by byte: what loaders are tried on. */
-import { StructWriter } from "../../src/firmware/layout.ts";
+import { StructWriter } from "../../src/firmware/struct-writer.ts";
 
 export interface SegmentPlan {
   readonly physical: number;
@@ -71,7 +71,8 @@ export function makeBzImage(plan: BzImagePlan): Uint8Array {
   const payloadOffset = 0x300;
   const codeBytes = payloadOffset + payload.length + 64;
   return new StructWriter(setupBytes + codeBytes)
-    .u8(0x1f1, 2).u32(0x1f4, Math.ceil(codeBytes / 16)).u16(0x1fe, 0xaa55).u8(0x201, 0x6a).u32(0x202, 0x5372_6448).u16(0x206, version)
+    .u8(0x1f1, 2).u32(0x1f4, Math.ceil(codeBytes / 16)).u16(0x1fe, 0xaa55)
+    .u8(0x201, 0x6a).u32(0x202, 0x5372_6448).u16(0x206, version)
     .u16(0x20e, 0x300).u8(0x211, plan.loadFlags ?? 1).u32(0x214, 0x10_0000)
     .u32(0x22c, plan.initrdMax ?? 0x7fff_ffff).u8(0x234, 1)
     .u16(0x236, plan.xloadFlags ?? 3).u32(0x238, plan.commandLineMax ?? 2047)

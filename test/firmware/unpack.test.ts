@@ -159,7 +159,9 @@ compareWithTool("xz", ["--check=crc32", "--x86", "--lzma2=dict=1MiB", "-c"], lar
 compareWithTool("xz", ["--check=crc64", "-9", "--block-size=500000", "-c"], large);
 compareWithTool("xz", ["--check=none", "--lzma2=preset=0,lc=1,lp=3,pb=0", "-c"], large);
 compareWithTool("zstd", ["-9", "--long=27", "-c"], large);
-compareWithTool("lz4", ["-l", "-9", "-c", "-"], Buffer.concat(Array.from({ length: 7 }, () => large)));
+/** More than one block of 8 MiB. */
+const larger = Buffer.concat(Array.from({ length: 7 }, () => large));
+compareWithTool("lz4", ["-l", "-9", "-c", "-"], larger);
 
 test("damaged and truncated payloads are errors of the file, and never anything else", () => {
   const next = randomSource();

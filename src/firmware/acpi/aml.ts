@@ -17,8 +17,10 @@ const op = {
 } as const;
 const extendedOp = { region: 0x80, field: 0x81, device: 0x82 } as const;
 
-function bytesOf(value: number, count: number): number[] {
-  return Array.from({ length: count }, (_each, index) => Math.floor(value / 2 ** (8 * index)) % 256);
+/** An integer below 2^53, the lowest byte first. */
+export function bytesOf(value: number, count: number): number[] {
+  return Array.from({ length: count }, (_each, index) =>
+    Math.floor(value / 2 ** (8 * index)) % 256);
 }
 
 /** Package length (§20.2.4): it counts itself, and has the shortest of four forms. */

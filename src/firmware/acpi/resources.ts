@@ -1,31 +1,27 @@
 /** Resource descriptors of ACPI devices (ACPI 6.4 §6.4). */
-import { buffer, type Aml } from "./aml.ts";
-
-function le(value: number, count: number): number[] {
-  return Array.from({ length: count }, (_each, index) => Math.floor(value / 2 ** (8 * index)) % 256);
-}
+import { buffer, bytesOf, type Aml } from "./aml.ts";
 
 /** Ports from `base` on, decoded in 16 bits. */
 export function ports(base: number, count: number): Aml {
   const decode16 = 1;
   const alignment = 1;
-  return [0x47, decode16, ...le(base, 2), ...le(base, 2), alignment, count];
+  return [0x47, decode16, ...bytesOf(base, 2), ...bytesOf(base, 2), alignment, count];
 }
 
 /** An ISA interrupt: edge-triggered, active high, not shared. */
 export function isaInterrupt(irq: number): Aml {
-  return [0x22, ...le(1 << irq, 2)];
+  return [0x22, ...bytesOf(1 << irq, 2)];
 }
 
 /** A choice of interrupts that PCI devices share: level-triggered, active low. */
 export function pciInterrupts(irqs: readonly number[]): Aml {
   const levelLowShared = 0x18;
   const mask = irqs.reduce((bits, irq) => bits | (1 << irq), 0);
-  return [0x23, ...le(mask, 2), levelLowShared];
+  return [0x23, ...bytesOf(mask, 2), levelLowShared];
 }
 
 export function fixedMemory(base: number, size: number, writable = true): Aml {
-  return [0x86, ...le(9, 2), writable ? 1 : 0, ...le(base, 4), ...le(size, 4)];
+  return [0x86, ...bytesOf(9, 2), writable ? 1 : 0, ...bytesOf(base, 4), ...bytesOf(size, 4)];
 }
 
 /** Addresses [base, end) that a bridge passes on. */
@@ -44,9 +40,9 @@ function addressSpace(
 ): Aml {
   const body = [
     type, generalFlags, flags,
-    ...[0, base, end - 1, 0, end - base].flatMap((value) => le(value, width)),
+    ...[0, base, end - 1, 0, end - base].flatMap((value) => bytesOf(value, width)),
   ];
-  return [tag, ...le(body.length, 2), ...body];
+  return [tag, ...bytesOf(body.length, 2), ...body];
 }
 
 export function busNumbers(first: number, last: number): Aml {

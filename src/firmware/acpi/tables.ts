@@ -7,7 +7,7 @@ import { ConfigError } from "../../base/errors.ts";
 import { gpa } from "../../base/units.ts";
 import { ecamBase } from "../../fabric/pci/placement.ts";
 import { firmwareArea } from "../e820.ts";
-import { StructWriter } from "../layout.ts";
+import { StructWriter } from "../struct-writer.ts";
 import type { AcpiFixedHardware, FirmwareOptions } from "../tables.ts";
 import { definitionBlock } from "./dsdt.ts";
 
