@@ -8,3 +8,5 @@ import "./system.ts";
 import "./sse-moves.ts";
 import "./sse-integer.ts";
 import "./sse-shuffle.ts";
+import "./sse-float.ts";
+import "./sse-convert.ts";
