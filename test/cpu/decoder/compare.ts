@@ -25,8 +25,9 @@ export type Verdict =
   | "outside"
   | "differ";
 
-/** iced decodes to a wider register than the 16 bits these use. */
+/** iced decodes to a wider register than the 16 or 32 bits these use. */
 const wordOperands = new Set([
+  "pmovmskb", "movmskps", "movmskpd", "pinsrw", "pinsrb", "pextrw", "pextrb", "pextrd",
   "lldt", "ltr", "verr", "verw", "lar", "lsl", "lmsw", "mov.from.segment", "mov.to.segment",
   "sldt", "str", "smsw", "arpl",
 ]);

@@ -40,6 +40,25 @@ const several: Record<string, readonly string[]> = {
   xsave: ["xsave", "xsave64"],
   xrstor: ["xrstor", "xrstor64"],
   xsaveopt: ["xsaveopt", "xsaveopt64"],
+  // What moves or combines the same bits is one instruction to us.
+  mova: ["movapd", "movaps", "movdqa", "movntdq", "movntdqa", "movntpd", "movntps", "movntq",
+    "movq"],
+  movu: ["lddqu", "movdqu", "movupd", "movups"],
+  movhigh: ["movhpd", "movhps", "movlhps"],
+  movlow: ["movd", "movlpd", "movlps", "movq", "movsd", "movss"],
+  movz: ["movd", "movq", "movsd", "movss"],
+  maskmov: ["maskmovdqu", "maskmovq"],
+  andp: ["andpd", "andps"],
+  andnp: ["andnpd", "andnps"],
+  orp: ["orpd", "orps"],
+  xorp: ["xorpd", "xorps"],
+  pcmpestri: ["pcmpestri", "pcmpestri64"],
+  pcmpestrm: ["pcmpestrm", "pcmpestrm64"],
+  pextrd: ["pextrd", "extractps"],
+  punpckhdq: ["punpckhdq", "unpckhps"],
+  punpckhqdq: ["punpckhqdq", "unpckhpd"],
+  punpckldq: ["punpckldq", "unpcklps"],
+  punpcklqdq: ["punpcklqdq", "unpcklpd"],
 };
 
 /** Hints do nothing in our model, whatever later processors make of them. */
