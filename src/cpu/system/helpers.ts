@@ -6,6 +6,7 @@ import { cpuid } from "./cpuid.ts";
 import { deliverOnce } from "./delivery.ts";
 import * as far from "./far.ts";
 import { fpuHelpers } from "./fpu.ts";
+import { simdHelpers } from "./simd.ts";
 import * as integer from "./integer.ts";
 import * as io from "./io.ts";
 import { readMsr, writeMsr } from "./msr.ts";
@@ -88,7 +89,7 @@ const interrupts: readonly (readonly [string, Helper])[] = [
 ];
 
 export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
-  ...interrupts, ...fpuHelpers,
+  ...interrupts, ...fpuHelpers, ...simdHelpers,
   ["jmp.far", far.jumpFar], ["call.far", far.callFar], ["ret.far", far.returnFar],
   ["ud", undefinedInstruction], ["vmcall", undefinedInstruction], ["bound", integer.bound],
   ["in", io.input], ["out", io.output], ["ins", io.inputString], ["outs", io.outputString],
