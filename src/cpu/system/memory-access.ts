@@ -154,7 +154,11 @@ export class MemoryAccess {
   probeWrite(linear: bigint, length: number, privilege: Privilege = "present"): void {
     const request = this.#request(true, privilege);
     this.translate(this.#wrap(linear), request);
-    this.translate(this.#wrap(linear + BigInt(length - 1)), request);
+    const last = this.#wrap(linear + BigInt(length - 1));
+    // A fault names the first byte that cannot be written.
+    if (last >> 12n !== this.#wrap(linear) >> 12n) {
+      this.translate(last & ~BigInt(pageMask), request);
+    }
   }
 
   #bufferValue(bytes: number): bigint {

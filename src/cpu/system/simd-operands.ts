@@ -1,5 +1,4 @@
 /** Operands of vector instructions that helpers do, and the checks before them. */
-import { defined } from "../../base/assert.ts";
 import type { Instruction } from "../decoder/instruction.ts";
 import { cr0Bits, state, vector } from "../layout.ts";
 import { requireSse, x87Of } from "./fpu.ts";
@@ -8,6 +7,7 @@ import type { Processor } from "./processor.ts";
 
 const vectorBytes = 16;
 const mmxBytes = 8;
+const pageBytes = 4096;
 
 export function usesMmx(instruction: Instruction): boolean {
   return instruction.operands.some((each) => each.kind === "register" && each.class === "mmx");
@@ -94,11 +94,11 @@ export function maskedMove(cpu: Processor, instruction: Instruction): void {
   const wanted = Array.from({ length }, (_, index) => index)
     .filter((index) => (mask.getUint8(index) & 0x80) !== 0);
   const linear = cpu.linearAt(instruction.segment, offset, length, true);
-  const first = wanted[0];
-  if (first !== undefined) {
-    // Nothing is written where one of the bytes would fault.
-    const last = defined(wanted.at(-1), "the last of some");
-    cpu.access.probeWrite(linear + BigInt(first), last - first + 1);
+  const crosses = Number(linear & 0xfffn) + length > pageBytes;
+  if (wanted.length > 0 || usesMmx(instruction) || crosses) {
+    // All bytes must be writable, also those left alone. Without any to write the manual leaves
+    // faults open; this is what processors do.
+    cpu.access.probeWrite(linear, length);
   }
   for (const index of wanted) {
     cpu.write(linear + BigInt(index), 1, BigInt(data.getUint8(index)));
