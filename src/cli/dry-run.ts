@@ -3,9 +3,11 @@
  * and it is thrown away. No disk is opened for writing, no serial line is opened, nothing runs.
  */
 import { createLog } from "../base/log.ts";
+import { GiB } from "../base/units.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { describeBytes } from "../config/options.ts";
-import type { PlacedFunction } from "../fabric/pci/host.ts";
+import type { PciAddress, PlacedFunction } from "../fabric/pci/host.ts";
+import { readBootFile } from "../firmware/boot-file.ts";
 import { e820, e820Type } from "../firmware/e820.ts";
 import { openBlock } from "../machine/block.ts";
 import { HostClock } from "../machine/host-clock.ts";
@@ -26,7 +28,7 @@ export async function dryRun(configuration: Configuration): Promise<string> {
   try {
     await machine.load();
     return [
-      summary(configuration, notes), "", ...pciMap(machine.pci.functions()), "",
+      ...summary(configuration, notes), "", ...pciMap(machine.pci.functions()), "",
       ...memoryMap(configuration, machine), "",
     ].join("\n");
   } finally {
@@ -34,12 +36,14 @@ export async function dryRun(configuration: Configuration): Promise<string> {
   }
 }
 
-function summary({ globals, topology }: Configuration, notes: readonly string[]): string {
+function summary({ globals, topology }: Configuration, notes: readonly string[]): string[] {
   const { sockets, cores, threads, cpus } = topology;
-  const source = globals.kernel ?? globals.bootRom ?? "nothing";
   const kind = notes.length === 0 ? "" : ` (${notes.join("; ")})`;
-  return `${globals.name}: ${cpus} CPU${cpus === 1 ? "" : "s"} (sockets ${sockets}, cores ${cores}, `
-    + `threads ${threads}), ${describeBytes(globals.memoryBytes)} of memory, starts ${source}${kind}`;
+  return [
+    `Machine ${globals.name}, memory ${describeBytes(globals.memoryBytes)}, virtual CPUs ${cpus}: `
+      + `sockets ${sockets}, cores ${cores}, threads ${threads}`,
+    `Starts ${globals.kernel ?? globals.bootRom ?? "nothing"}${kind}`,
+  ];
 }
 
 function pciMap(functions: readonly PlacedFunction[]): string[] {
@@ -49,11 +53,16 @@ function pciMap(functions: readonly PlacedFunction[]): string[] {
   ];
 }
 
+function place({ bus, slot, func }: PciAddress): string {
+  return `${bus}:${slot}.${func}`;
+}
+
 function describeFunction(each: PlacedFunction): string[] {
-  const { bus, slot, func, name, vendor, device, bars, route } = each;
-  const irq = route === undefined ? "" : `, interrupt ${route.isaIrq} (I/O APIC input ${route.ioapicPin})`;
+  const { name, vendor, device, bars, route } = each;
+  const irq = route === undefined ? ""
+    : `, interrupt ${route.isaIrq} (I/O APIC input ${route.ioapicPin})`;
   return [
-    `  ${bus}:${slot}.${func}  ${name} [${hex(vendor, 4)}:${hex(device, 4)}]${irq}`,
+    `  ${place(each)}  ${name} [${hex(vendor, 4)}:${hex(device, 4)}]${irq}`,
     ...bars.map(({ index, kind, address, size }) =>
       `         BAR ${index}: ${kind} ${hex(address, 4)}-${hex(address + size - 1, 4)}`),
   ];
@@ -70,11 +79,20 @@ interface Range {
   readonly what: string;
 }
 
-function memoryMap({ globals }: Configuration, { mmio }: Machine): string[] {
+function memoryMap({ globals }: Configuration, { mmio, pci }: Machine): string[] {
   const ranges: Range[] = e820(globals.memoryBytes).map(({ base, length, type }) =>
     ({ base, end: base + length, what: typeNames.get(type) ?? `type ${type}` }));
-  for (const { name, base, size } of mmio.claims()) {
-    ranges.push({ base, end: base + size, what: name });
+  // Claims of BARs exist only while they decode, which with a boot ROM is later.
+  const fixed = mmio.claims().filter(({ name }) => !/ BAR [0-9]$/.test(name));
+  ranges.push(...fixed.map(({ name, base, size }) => ({ base, end: base + size, what: name })));
+  for (const { bars, ...at } of pci.functions()) {
+    for (const { index, address, size } of bars.filter(({ kind }) => kind !== "io")) {
+      ranges.push({ base: address, end: address + size, what: `${place(at)} BAR ${index}` });
+    }
+  }
+  if (globals.bootRom !== undefined) {
+    const { length } = readBootFile("bootrom", globals.bootRom).bytes;
+    ranges.push({ base: 4 * GiB - length, end: 4 * GiB, what: "boot ROM" });
   }
   ranges.sort((a, b) => a.base - b.base);
   return ["Memory:", ...ranges.map(({ base, end, what }) =>

@@ -29,7 +29,8 @@ export function help(words: readonly string[], console: Console): number {
     console.out(text);
     return 0;
   }
-  console.error(`tsbhyve: ${describeProblem({ key: "help", value: word, message: suggest(word) })}\n`);
+  const problem = { key: "help", value: word, message: suggest(word) };
+  console.error(`tsbhyve: ${describeProblem(problem)}\n`);
   return exitStatus.powerOff;
 }
 

@@ -108,7 +108,8 @@ function serialProblems(tree: Tree, functions: readonly ConfiguredFunction[]): P
       const target = parseCharTarget(key, value);
       uses.push({ key, target });
       if (target.kind === "tty" && !isTerminal(target.path)) {
-        throw new ConfigError({ key, value, message: `is no terminal; allowed: ${charTargetHelp}` });
+        const message = `is no terminal; allowed: ${charTargetHelp}`;
+        throw new ConfigError({ key, value, message });
       }
     }));
   }

@@ -1,7 +1,7 @@
 /** All PCI device models by the names that the key `device` takes. A new model adds a line. */
 import { ConfigError } from "../base/errors.ts";
 import { parse, type OptionNode, type OptionsOf, type Schema } from "../config/options.ts";
-import { amdHostbridge, hostbridge } from "../devices/pci/hostbridge.ts";
+import { hostbridge } from "../devices/pci/hostbridge.ts";
 import { lpc } from "../devices/pci/lpc.ts";
 import { virtioBlk } from "../devices/virtio/blk.ts";
 import { virtioRnd } from "../devices/virtio/rnd.ts";
@@ -36,9 +36,7 @@ function model<S extends Schema>(
   };
 }
 
-const models = [
-  model(hostbridge), model(amdHostbridge), model(lpc), model(virtioBlk), model(virtioRnd),
-];
+const models = [model(hostbridge), model(lpc), model(virtioBlk), model(virtioRnd)];
 
 export const devices: ReadonlyMap<string, DeviceModel> =
   new Map(models.map((each) => [each.name, each]));

@@ -40,7 +40,8 @@ test("booleans are whole words in any case, or one digit", () => {
 
 test("numbers as strtol reads their start", () => {
   for (const [text, base, value, length] of [
-    ["12x", 0, 12n, 2], ["0x1fz", 0, 31n, 4], ["0x", 0, 0n, 1], ["0xg", 16, 0n, 1], ["08", 0, 0n, 1],
+    ["12x", 0, 12n, 2], ["0x1fz", 0, 31n, 4], ["0x", 0, 0n, 1], ["0xg", 16, 0n, 1],
+    ["08", 0, 0n, 1],
     ["-7", 0, -7n, 2], ["\t+9", 10, 9n, 3], ["", 0, 0n, 0], ["x", 0, 0n, 0], ["ff", 16, 255n, 2],
     ["0x10", 10, 0n, 1],
   ] as const) {
