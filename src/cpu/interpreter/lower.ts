@@ -1,6 +1,7 @@
 /** Decoded instructions to micro-ops: which case, and what its fields are. */
 import { defined } from "../../base/assert.ts";
 import type { DecodedOperand, Instruction, MemoryReference } from "../decoder/instruction.ts";
+import { rsp } from "../isa/builder.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { semantics, type Semantics } from "../isa/table.ts";
 import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";
@@ -185,6 +186,10 @@ export function lower(
         op.displacement += nextOffset(instruction, offset);
       }
     } else {
+      // POP computes its operand's address after it has moved rSP; a micro-op before it cannot.
+      if (mnemonic === "pop" && memory.base === rsp) {
+        prefix.displacement = (prefix.displacement + instruction.operandWidth / 8) | 0;
+      }
       microOps.unshift(prefix);
       op.base = addressSlot;
     }

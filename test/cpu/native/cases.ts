@@ -26,6 +26,8 @@ const rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7;
 const border = dataBase + dataBytes / 2;
 const stops = new Set(["jmp", "jmp.indirect", "call", "call.indirect", "ret", "ret.pop", "loop",
   "loope", "loopne", "jcxz"]);
+/** One batch's worth of values for memory. */
+const poolBytes = 16 * 1024;
 const jumps = (row: Row) => stops.has(row.mnemonic) || /^j[0-9A-F]$/.test(row.mnemonic);
 
 export function makeBatch(
@@ -54,8 +56,14 @@ class CaseWriter {
   readonly #random: Random;
   readonly #encoder: Encoder;
   #base = 0;
+  /** Values that the memory of the cases is made of. */
+  readonly #pool = new Uint8Array(poolBytes);
 
   constructor(view: DataView, random: Random) {
+    const pool = new DataView(this.#pool.buffer);
+    for (let offset = 0; offset < poolBytes; offset += 8) {
+      writeValue(pool, offset, random);
+    }
     this.#view = view;
     this.#random = random;
     this.#encoder = new Encoder(view, random);
@@ -90,9 +98,8 @@ class CaseWriter {
     const down = this.#chance(12) ? 0x400 : 0;
     view.setBigUint64(base + at.rflags, BigInt((random() & 0x8d5) | 0x202 | down), true);
     view.setBigUint64(base + at.rip, BigInt(start), true);
-    for (let offset = 0; offset < memoryBytes; offset += 8) {
-      writeValue(view, base + at.memory + offset, random);
-    }
+    const from = random() % (poolBytes - memoryBytes) & ~7;
+    new Uint8Array(view.buffer).set(this.#pool.subarray(from, from + memoryBytes), base + at.memory);
     if (float) {
       writeFloatState(view, base + at.fx, random);
     }
