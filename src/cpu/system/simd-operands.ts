@@ -7,7 +7,6 @@ import type { Processor } from "./processor.ts";
 
 const vectorBytes = 16;
 const mmxBytes = 8;
-const pageBytes = 4096;
 
 export function usesMmx(instruction: Instruction): boolean {
   return instruction.operands.some((each) => each.kind === "register" && each.class === "mmx");
@@ -94,10 +93,8 @@ export function maskedMove(cpu: Processor, instruction: Instruction): void {
   const wanted = Array.from({ length }, (_, index) => index)
     .filter((index) => (mask.getUint8(index) & 0x80) !== 0);
   const linear = cpu.linearAt(instruction.segment, offset, length, true);
-  const crosses = Number(linear & 0xfffn) + length > pageBytes;
-  if (wanted.length > 0 || usesMmx(instruction) || crosses) {
-    // All bytes must be writable, also those left alone. Without any to write the manual leaves
-    // faults open; this is what processors do.
+  if (wanted.length > 0) {
+    // As processors have it, all bytes must be writable then, also those left alone.
     cpu.access.probeWrite(linear, length);
   }
   for (const index of wanted) {
