@@ -10,8 +10,9 @@ export type Lookup = (path: string) => string | undefined;
 
 /** References nest this deep; it is also what ends a loop. */
 const depthMax = 16;
-/** A value that doubles itself sixteen times is a mistake, not a configuration. */
-const referencesMax = 100_000;
+/** A value that doubles itself at every level still ends (2^17 references), as for bhyve; one that
+ * grows faster would fill the host's memory. */
+const referencesMax = 200_000;
 
 interface Expansion {
   readonly lookup: Lookup;

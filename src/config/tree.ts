@@ -15,6 +15,9 @@ interface Leaf {
   readonly origin: string;
 }
 
+/** Names have a length in bhyve's lists (libnv, NV_NAME_MAX less the NUL). */
+const nameBytesMax = 2047;
+
 /** A value with its full key, for those who walk the tree. */
 export interface Entry extends Leaf {
   readonly key: string;
@@ -75,6 +78,10 @@ export class TreeNode implements OptionNode {
     const key = joinKey(this.path, name);
     if (name.includes(".")) {
       throw new ConfigError({ key, value, message: "an option's name cannot contain a dot" });
+    }
+    if (Buffer.byteLength(name) > nameBytesMax) {
+      throw new ConfigError({ key: name.slice(0, 40), value, message: "is the start of a name of "
+        + `${Buffer.byteLength(name)} bytes; allowed: up to ${nameBytesMax}` });
     }
     if (this.#children.get(name) instanceof TreeNode) {
       throw new ConfigError({

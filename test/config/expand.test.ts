@@ -62,3 +62,8 @@ test("text without percent signs is untouched, escaped text comes back, whatever
 test("references are listed without escaped and empty ones", () => {
   assert.deepEqual(referencesOf("%(a)\\%(b)%()%(c.d)%(e"), ["a", "c.d"]);
 });
+
+test("a value that doubles itself at every level ends as bhyve's does", () => {
+  const { text } = expandWith("%(s)", { s: "%(s)%(s)" });
+  assert.equal(text, "%(s)".repeat(2 ** 16));
+});

@@ -133,3 +133,9 @@ test("random settings agree with a model, and a dump read back gives the same du
     assert.equal(copy.dump(), tree.dump(), `seed ${seed}, round ${round}`);
   }
 });
+
+test("a name too long for bhyve's lists is refused", () => {
+  const { tree } = quietTree();
+  tree.set("a".repeat(2047), "1");
+  assert.throws(() => tree.set("a".repeat(2048), "1"), /2048 bytes; allowed: up to 2047/);
+});

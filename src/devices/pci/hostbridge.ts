@@ -1,12 +1,11 @@
 /** The host bridge of bhyve's board (pci_hostbridge.c): ids, and a PCI Express capability. */
 import { type OptionsOf } from "../../config/options.ts";
-import { capabilityId, type PciIdentity } from "../../fabric/pci/config-space.ts";
+import { capabilityId } from "../../fabric/pci/config-space.ts";
 import type { PciDeviceDescription } from "../../fabric/pci/description.ts";
 import { PlainFunction } from "./bridge.ts";
 import { chosenIdentity, identityOptions } from "./identity.ts";
 
 const identity = { vendor: 0x1275, device: 0x1275, classCode: 0x06_00_00 } as const;
-const amdIdentity = { vendor: 0x1022, device: 0x7432, classCode: 0x06_00_00 } as const;
 
 /** Bytes of the capability's structure without id and link (PCI Express 3.0 §7.8). */
 const expressBytes = 58;
@@ -25,26 +24,14 @@ function expressCapability(): Uint8Array {
   return body;
 }
 
-type HostbridgeDescription = PciDeviceDescription<
+export const hostbridge: PciDeviceDescription<
   typeof identityOptions, OptionsOf<typeof identityOptions>
->;
-
-function hostbridgeOf(
-  name: string, help: string, standard: PciIdentity,
-): HostbridgeDescription {
-  return {
-    name, help,
-    options: identityOptions,
-    create: (options) => new PlainFunction({
-      name, identity: chosenIdentity(standard, options),
-      capabilities: [{ id: capabilityId.express, body: expressCapability() }],
-    }),
-  };
-}
-
-export const hostbridge = hostbridgeOf("hostbridge",
-  "Host bridge; pcireg.vendor and pcireg.device give it other ids.", identity);
-
-/** The same with ids of AMD, by which some guests decide to use MSI. */
-export const amdHostbridge = hostbridgeOf("amd_hostbridge", "Host bridge with ids of AMD.",
-  amdIdentity);
+> = {
+  name: "hostbridge",
+  help: "Host bridge; pcireg.vendor and pcireg.device give it other ids.",
+  options: identityOptions,
+  create: (options) => new PlainFunction({
+    name: "hostbridge", identity: chosenIdentity(identity, options),
+    capabilities: [{ id: capabilityId.express, body: expressCapability() }],
+  }),
+};
