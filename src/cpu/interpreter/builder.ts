@@ -192,7 +192,12 @@ export class InterpreterBuilder extends SemanticsBuilder {
       op("i64.add", slot(microOp.base), op("i64.shl", slot(microOp.index), scale)),
       this.#displacement());
     const moved = this.#addressOffset;
-    return new Value(moved === undefined ? address : op("i64.add", address, moved.node), 64, true);
+    if (moved === undefined) {
+      return new Value(address, 64, true);
+    }
+    const sum = op("i64.add", address, moved.node);
+    const wraps = this.#form.addressWidth !== 64;
+    return new Value(wraps ? op("i64.and", sum, i64(0xffff_ffff)) : sum, 64, true);
   }
 
   moveAddress(operand: Operand, bytes: Value): void {

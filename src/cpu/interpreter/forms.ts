@@ -95,6 +95,9 @@ export function describeCase(request: CaseRequest): CaseDescription {
   if (which.stack) {
     parts.push(long ? "long" : `stack${mode.stackBits}`);
   }
+  if (which.movesAddress && operands.some((each) => each.kind === "memory")) {
+    parts.push(addressWidth === 64 ? "a64" : "a32");
+  }
   if (which.branch) {
     parts.push(near);
   }
@@ -125,9 +128,13 @@ function* casesOfRow(row: Row): Generator<CaseDescription> {
   if (which.helper) {
     return;
   }
+  const isString = stringMnemonics.has(row.mnemonic);
+  // Only where the key depends on them.
+  const byAddress = isString || row.operands.some((spec) => spec.text === "rCX");
+  const byMode = isString || which.stack;
   for (const operandWidth of widths) {
-    for (const addressWidth of widths) {
-      for (const mode of modes) {
+    for (const addressWidth of byAddress ? widths : [32] as const) {
+      for (const mode of byMode ? modes : modes.slice(0, 1)) {
         yield* casesOfMode(row, which, operandWidth, addressWidth, mode);
       }
     }
@@ -157,7 +164,7 @@ function* casesOfMode(
     }
     const shaped = shapeOperands(operandsOf(row, operandWidth, addressWidth, isMemory));
     for (const operands of withWide(row, shaped)) {
-      for (const near of ["in", "out"] as const) {
+      for (const near of which.branch ? ["in", "out"] as const : ["out"] as const) {
         yield describeCase({ semantics: which, operands, operandWidth, addressWidth, mode, near,
           string: undefined });
       }

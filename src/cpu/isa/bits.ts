@@ -208,7 +208,7 @@ for (const [mnemonic, extension, change] of bitChanges) {
     const bytes = x.shl(element, x.constant(32, Math.log2(dst.width / 8)));
     x.moveAddress(dst, bytes);
     act(x, dst, x.truncate(offset, 32));
-  });
+  }, { movesAddress: true });
   const opcode = (0x83 + extension * 8).toString(16).toUpperCase();
   const lock = mnemonic !== "bt";
   row(mnemonic, "Ev,Gv", `0F ${opcode}`, { lock });

@@ -148,6 +148,8 @@ export interface Semantics {
   readonly helper: boolean;
   /** Hands hard cases to its helper, which then wants the instruction. */
   readonly helped: boolean;
+  /** Adds to the address of its memory operand: the sum wraps at the address size. */
+  readonly movesAddress: boolean;
 }
 
 export const semantics = new Map<string, Semantics>();
@@ -157,6 +159,7 @@ export interface DefineOptions {
   readonly branch?: boolean;
   readonly cold?: boolean;
   readonly helped?: boolean;
+  readonly movesAddress?: boolean;
 }
 
 /** Says what an instruction does. */
@@ -165,7 +168,7 @@ export function define(mnemonic: string, run: SemanticFunction, options: DefineO
   semantics.set(mnemonic, {
     mnemonic, run, stack: options.stack ?? false,
     branch: options.branch ?? false, cold: options.cold ?? false, helper: false,
-    helped: options.helped ?? false,
+    helped: options.helped ?? false, movesAddress: options.movesAddress ?? false,
   });
 }
 
@@ -175,7 +178,7 @@ export function defineHelpers(...mnemonics: readonly string[]): void {
     assert(!semantics.has(mnemonic), `${mnemonic} is defined once`);
     semantics.set(mnemonic, {
       mnemonic, run: (x) => x.helper(), stack: false, branch: false, cold: false, helper: true,
-      helped: true,
+      helped: true, movesAddress: false,
     });
   }
 }
