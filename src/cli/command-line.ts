@@ -96,8 +96,12 @@ function readArguments(argv: readonly string[], context: Context): boolean {
     tree.origin = "operand";
     tree.set("name", name);
   }
-  if (operands.length > 1 || tree.value("name") === undefined) {
-    throw new CommandLineEnd(1, { usage: true });
+  if (operands.length > 1) {
+    const reason = `one name is allowed, these are given: ${operands.join(", ")}`;
+    throw new CommandLineEnd(1, { usage: true, reason });
+  }
+  if (tree.value("name") === undefined) {
+    throw new CommandLineEnd(1, { usage: true, reason: "the machine has no name" });
   }
   return dryRun;
 }
@@ -129,6 +133,9 @@ function answerOf(error: unknown, say: (line: string) => void): Answer {
   if (error instanceof CommandLineEnd) {
     if (error.usage) {
       say(usage().trimEnd());
+      if (error.reason !== "") {
+        say(`${program}: ${error.reason}`);
+      }
     }
     return { kind: "answer", status: error.status, output: error.output };
   }

@@ -25,12 +25,15 @@ export class CommandLineEnd extends Error {
   readonly status: number;
   readonly output: string;
   readonly usage: boolean;
+  /** Said after the usage. */
+  readonly reason: string;
 
-  constructor(status: number, { output = "", usage = false } = {}) {
+  constructor(status: number, { output = "", usage = false, reason = "" } = {}) {
     super("end of the command line");
     this.status = status;
     this.output = output;
     this.usage = usage;
+    this.reason = reason;
   }
 }
 
