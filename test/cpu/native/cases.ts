@@ -6,7 +6,7 @@ import {
   integerRecordBytes, memoryBytes, middleBase, middleBytes, options, slotBytes, slotCount,
   slotStart,
 } from "./layout.ts";
-import { writeFloatState } from "./float-state.ts";
+import { fx, writeFloatState } from "./float-state.ts";
 import { writeValue, type Random } from "./values.ts";
 
 export interface Case {
@@ -158,6 +158,11 @@ class CaseWriter {
     }
   }
 
+  #maskExceptions(): void {
+    const place = this.#base + at.fx + fx.mxcsr;
+    this.#view.setUint32(place, this.#view.getUint32(place, true) | 0x1f80, true);
+  }
+
   /** Where code may go: a place of the slot, or memory that holds no code. */
   #codeTarget(start: number): number {
     return this.#chance(80) ? start - 1 - this.#random() % 20
@@ -175,6 +180,7 @@ class CaseWriter {
         setGpr: (number, low, high) => this.#setGpr(number, low, high),
         low: (number) => this.#lowOf(number),
         poke: (linear, low, high) => this.#poke(linear, low, high),
+        maskExceptions: () => this.#maskExceptions(),
       });
     }
   }
@@ -202,6 +208,8 @@ interface Aim {
   setGpr(number: number, low: number, high?: number): void;
   low(number: number): number;
   poke(linear: number, low: number, high: number): void;
+  /** Masks the exceptions of SSE. */
+  maskExceptions(): void;
 }
 
 const isRegister = (aim: Aim) => aim.encoded.modrm >= 0xc0;
@@ -280,6 +288,9 @@ const rules: Record<string, (aim: Aim) => void> = {
       aim.poke(aim.encoded.target, (aim.random() & 0xffff) | reserved, 0);
     }
   },
+  // Which partial result raises an exception first is up to the processor (SDM 2, DPPS).
+  dpps: (aim) => aim.maskExceptions(),
+  dppd: (aim) => aim.maskExceptions(),
   maskmov: (aim) => aim.setGpr(rdi, aim.target()),
   // The trap flag would stop the next instruction, not this one.
   popf: (aim) => {
