@@ -130,7 +130,8 @@ function* casesOfRow(row: Row): Generator<CaseDescription> {
   }
   const isString = stringMnemonics.has(row.mnemonic);
   // Only where the key depends on them.
-  const byAddress = isString || row.operands.some((spec) => spec.text === "rCX");
+  const byAddress = isString || which.movesAddress
+    || row.operands.some((spec) => spec.text === "rCX");
   const byMode = isString || which.stack;
   for (const operandWidth of widths) {
     for (const addressWidth of byAddress ? widths : [32] as const) {
