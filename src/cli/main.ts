@@ -87,11 +87,22 @@ function version(): string {
   return typeof found === "string" ? found : "of unknown version";
 }
 
+/** A defect of ours must not look like a guest's end: its status is that of an error. */
+async function mainOrCrash(console: Console): Promise<number> {
+  try {
+    return await main(process.argv.slice(2), console);
+  } catch (error) {
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    console.error(`${program}: defect in ${program} itself: ${text}\n`);
+    return exitStatus.error;
+  }
+}
+
 /** The program: ends the process once what was written has gone out. */
 export async function runProgram(): Promise<void> {
   // A reader that went away (`tsbhyve help | head`) is no reason for a stack trace.
   process.stdout.on("error", () => process.exit(exitStatus.error));
-  const status = await main(process.argv.slice(2), {
+  const status = await mainOrCrash({
     out: (text) => {
       process.stdout.write(bytesOf(text));
     },

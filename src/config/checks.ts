@@ -92,6 +92,20 @@ export function otherProblems(
   return problems;
 }
 
+/** Serial lines that no one will see: as bhyve, we look at them only behind an LPC bridge. */
+export function lineWarnings(
+  globals: Globals, functions: readonly ConfiguredFunction[],
+): Problem[] {
+  if (functions.some(({ device }) => device === "lpc")) {
+    return [];
+  }
+  const lines = [globals.com1, globals.com2, globals.com3, globals.com4];
+  return lines.flatMap((value, index) => value === undefined ? [] : [{
+    key: `lpc.com${index + 1}.path`, value,
+    message: "has no effect without a PCI function with device=lpc (-s 31,lpc)",
+  }]);
+}
+
 /** What the machine starts: one source, and files for a kernel only beside one. */
 export function bootProblems({ bootRom, kernel, initrd, modules }: Pick<
   Globals, "bootRom" | "kernel" | "initrd" | "modules"

@@ -5,7 +5,8 @@
  */
 import { ConfigError, exitStatus } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
-import { bootProblems, cpuProblems, domainProblems, otherProblems } from "./checks.ts";
+import { bootProblems, cpuProblems, domainProblems, lineWarnings, otherProblems }
+  from "./checks.ts";
 import { referenceProblems, unknownKeys } from "./known-keys.ts";
 import { parse } from "./options.ts";
 import type { OptionNode, Parsed, Schema } from "./options.ts";
@@ -71,7 +72,7 @@ export function check(tree: Tree, devices: DeviceSchemas): Verdict {
   }
   const keys = unknownKeys(tree, functions);
   problems.push(...(strict ? [...referenceProblems(tree), ...keys.unknown] : []));
-  warnings.push(...keys.pending);
+  warnings.push(...keys.pending, ...(globals.ok ? lineWarnings(globals.value, functions) : []));
   const located = problems.map((problem) => locate(tree, problem));
   if (located.length > 0 || !globals.ok || !topology || "wrong" in topology) {
     return { ok: false, problems: located, warnings };

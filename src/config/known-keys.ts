@@ -67,11 +67,17 @@ export function unknownKeys(tree: Tree, functions: readonly ConfiguredFunction[]
       .find((each) => each !== undefined);
     if (!option) {
       unknown.push({ key, value, message: describeUnknown(where) });
-    } else if (option.pending && origin !== "default") {
+    } else if (option.pending && origin !== "default" && !isDefault(option, value)) {
       pending.push({ key, value, message: "has no effect yet" });
     }
   }
   return { unknown, pending };
+}
+
+/** Whether a value asks for what holds anyway. */
+function isDefault(option: LeafOption<unknown>, value: string): boolean {
+  const reading = option.read(value);
+  return "value" in reading && reading.value === option.default;
 }
 
 interface Where {

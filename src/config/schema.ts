@@ -37,10 +37,12 @@ const machineKeys = {
     help: "Guest memory; a number below 1048576 counts MiB.",
   }),
   memoryWired: flag({
-    key: "memory.wired", default: false, help: "Keep guest memory from being paged out.",
+    key: "memory.wired", default: false, pending: true,
+    help: "Keep guest memory from being paged out.",
   }),
   memoryInCore: flag({
-    key: "memory.guest_in_core", default: false, help: "Put guest memory into core dumps.",
+    key: "memory.guest_in_core", default: false, pending: true,
+    help: "Put guest memory into core dumps.",
   }),
   domains: numbered({
     size: text({ pending: true, help: "Memory of the domain." }),
@@ -74,13 +76,15 @@ const machineKeys = {
 
 const x86Keys = {
   mpTable: flag({ key: "x86.mptable", default: true, help: "Make an MP table." }),
-  x2apic: flag({ key: "x86.x2apic", default: false, help: "Local APICs start in x2APIC mode." }),
+  x2apic: flag({
+    key: "x86.x2apic", default: false, pending: true, help: "Local APICs start in x2APIC mode.",
+  }),
   strictIo: flag({
     key: "x86.strictio", default: false, lenient: true,
     help: "End at an access to a port that no device has.",
   }),
   strictMsr: flag({
-    key: "x86.strictmsr", default: true, lenient: true,
+    key: "x86.strictmsr", default: true, lenient: true, pending: true,
     help: "#GP at an unknown MSR; else it reads 0 and takes writes.",
   }),
   verboseMsr: flag({
@@ -88,10 +92,12 @@ const x86Keys = {
     help: "Log accesses to unknown MSRs.",
   }),
   exitOnHalt: flag({
-    key: "x86.vmexit_on_hlt", default: false, help: "An idle virtual CPU sleeps.",
+    key: "x86.vmexit_on_hlt", default: false,
+    help: "An idle virtual CPU sleeps; the software one always does.",
   }),
   exitOnPause: flag({
-    key: "x86.vmexit_on_pause", default: false, help: "A spinning virtual CPU yields.",
+    key: "x86.vmexit_on_pause", default: false,
+    help: "A spinning virtual CPU yields; the software one never spins long.",
   }),
 } as const;
 

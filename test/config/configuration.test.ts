@@ -138,3 +138,13 @@ test("every key of the schema says what it does and what is allowed", () => {
     }
   }
 });
+
+test("keys without effect are said, unless they ask for what holds anyway", () => {
+  const warningsOf = (lines: string) => check(configured(lines), devices);
+  const warned = warningsOf(`${sound}memory.wired=true\nx86.x2apic=off\nlpc.com1.path=stdio\n`);
+  assert.ok(warned.ok);
+  assert.deepEqual(warned.value.warnings.map(({ key }) => key), ["memory.wired", "lpc.com1.path"]);
+  const quiet = warningsOf(`${sound}lpc.com1.path=stdio\npci.0.31.0.device=lpc\n`);
+  assert.ok(quiet.ok);
+  assert.deepEqual(quiet.value.warnings, []);
+});
