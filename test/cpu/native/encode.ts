@@ -227,7 +227,7 @@ export class Encoder {
       const offset = index < 0 ? 0n : this.#gpr(index) << BigInt(scale);
       this.#setGpr(base, BigInt(target) - BigInt(displacement) - offset);
       // A place neither canonical nor aligned has two reasons to be refused.
-      if (!near && mnemonic !== "cmpxchg16b" && this.#chance(2)) {
+      if (!near && (target & 15) === 0 && this.#chance(3)) {
         this.#view.setUint16(this.#base + at.gpr + base * 8 + 6, 0x1234, true); // Not canonical.
       }
     }
