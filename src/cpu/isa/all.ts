@@ -10,3 +10,4 @@ import "./sse-integer.ts";
 import "./sse-shuffle.ts";
 import "./sse-float.ts";
 import "./sse-convert.ts";
+import "./sse-strings.ts";

@@ -1,4 +1,4 @@
-/** Conversions of SSE (SDM 1 §11.4.4), and the string comparisons of SSE4.2. */
+/** Conversions of SSE (SDM 1 §11.4.4). */
 import { f64, i64, op, simd, type Node } from "../wasm/code.ts";
 import type { Operand, SemanticsBuilder } from "./builder.ts";
 import {
@@ -159,9 +159,3 @@ row("cvttps2pi", "Pq,Wq", "np 0F 2C");
 row("cvtps2pi", "Pq,Wq", "np 0F 2D");
 row("cvttpd2pi", "Pq,Wo", "66 0F 2C");
 row("cvtpd2pi", "Pq,Wo", "66 0F 2D");
-
-defineHelpers("pcmpestrm", "pcmpestri", "pcmpistrm", "pcmpistri");
-row("pcmpestrm", "Vo,Wo,Ib", "66 0F 3A 60", { feature: "sse4.2" });
-row("pcmpestri", "Vo,Wo,Ib", "66 0F 3A 61", { feature: "sse4.2" });
-row("pcmpistrm", "Vo,Wo,Ib", "66 0F 3A 62", { feature: "sse4.2" });
-row("pcmpistri", "Vo,Wo,Ib", "66 0F 3A 63", { feature: "sse4.2" });
