@@ -36,8 +36,9 @@ export function doctor(words: readonly string[], console: Console): number {
 }
 
 function text(findings: readonly Finding[], healthy: boolean): string {
+  const width = Math.max(...findings.map(({ name }) => name.length));
   const lines = findings.map(({ name, state, detail }) =>
-    `${state.padEnd(8)} ${name.padEnd(16)} ${detail}`);
+    `${state.padEnd(8)} ${name.padEnd(width)}  ${detail}`);
   lines.push(healthy ? "Guests can run here." : "Guests cannot run here.");
   return `${lines.join("\n")}\n`;
 }

@@ -111,12 +111,13 @@ function strictness(root: OptionNode): boolean {
   return parsed.ok ? parsed.value.strict : true;
 }
 
-/** Says where a value was given, unless it is a default. */
+/** Says where a value was given, unless it is a default; for one that is missing, where its node
+ * was made. */
 function locate(tree: Tree, problem: Problem): Problem {
-  for (const { key, origin } of tree.root.entries()) {
-    if (key === problem.key && origin !== "default") {
-      return { ...problem, message: `${problem.message} (${origin})` };
-    }
-  }
-  return problem;
+  const given = [...tree.root.entries()].filter(({ origin }) => origin !== "default");
+  const node = problem.key.slice(0, Math.max(problem.key.lastIndexOf("."), 0));
+  const found = given.find(({ key }) => key === problem.key)
+    ?? given.find(({ key }) => key.startsWith(`${problem.key}.`)
+      || (node !== "" && key.startsWith(`${node}.`)));
+  return found ? { ...problem, message: `${problem.message} (${found.origin})` } : problem;
 }
