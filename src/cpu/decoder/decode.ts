@@ -177,7 +177,7 @@ function chooseRow(
   map: OpcodeMap, opcode: number, prefixes: Prefixes, modrm: number, mode: DecodeMode,
 ): Row | undefined {
   const candidates = table[map]?.[opcode] ?? [];
-  // 90 is NOP, unless REX.B makes it XCHG r8, rAX.
+  // 90 is NOP or PAUSE, unless REX.B makes it XCHG r8, rAX (with F3 too, on the processors seen).
   const exchange = map === 0 && opcode === 0x90 && (prefixes.rex & 1) !== 0;
   return candidates.find((each) => rowFits(each, prefixes, modrm, mode)
     && !(exchange && each.mnemonic !== "xchg"));
