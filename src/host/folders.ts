@@ -24,8 +24,23 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): strin
   return join(base, "tsbhyve");
 }
 
+/** Makes a folder and those above it. Node's own recursion never ends below /proc. */
 export function makeFolder(path: string): void {
-  attempt("make the folder", path, () => mkdirSync(path, { recursive: true }));
+  if (!existsSync(path)) {
+    const above = dirname(path);
+    if (above !== path) {
+      makeFolder(above);
+    }
+    attempt("make the folder", path, () => {
+      try {
+        mkdirSync(path);
+      } catch (error) {
+        if (!existsSync(path)) { // Else another process was faster.
+          throw error;
+        }
+      }
+    });
+  }
 }
 
 /** Names in a folder, sorted; none if there is no such folder. */
@@ -44,8 +59,8 @@ export function removeTree(path: string): void {
 
 /** Gives a finished file or folder its name, in place of what had it. */
 export function moveInto(from: string, to: string): void {
+  makeFolder(dirname(to));
   attempt("write", to, () => {
-    mkdirSync(dirname(to), { recursive: true });
     if (statSync(to, { throwIfNoEntry: false })?.isDirectory() === true) {
       rmSync(to, { recursive: true, force: true }); // Only files replace each other in one step.
     }
@@ -56,8 +71,8 @@ export function moveInto(from: string, to: string): void {
 /** Writes a file that other processes see complete or not at all. */
 export function writeWholeFile(path: string, content: Uint8Array | string): void {
   const draft = `${path}.${process.pid}.new`;
+  makeFolder(dirname(path));
   attempt("write", path, () => {
-    mkdirSync(dirname(path), { recursive: true });
     try {
       writeFileSync(draft, content);
       renameSync(draft, path);
@@ -104,9 +119,9 @@ export function writeSparseFile(
 /** Takes a lock until the process ends; false if a process that still runs has it. */
 export function lockFile(path: string): boolean {
   const mine = `${process.pid}\n`;
+  makeFolder(dirname(path));
   for (let attempts = 0; attempts < 2; attempts++) {
     try {
-      mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, mine, { flag: "wx" });
       atProcessEnd(() => rmSync(path, { force: true }));
       return true;
