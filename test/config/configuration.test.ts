@@ -58,7 +58,8 @@ acpi_tables=perhaps
     ["cpus", /make 6 CPUs.*\(vm\.conf:3\)/], ["memory.size", /allowed: .*\(vm\.conf:2\)/],
     ["acpi_tables", /true, on, yes.*\(vm\.conf:9\)/], ["bootrom", /nothing to boot/],
     ["pci.0.4.0.device", /did you mean disk\?.*\(vm\.conf:8\)/],
-    ["pci.0.3.0.path", /is required.*\(vm\.conf:6\)/], ["pci.0.3.0.ro", /true, on, yes.*\(vm\.conf:7\)/],
+    ["pci.0.3.0.path", /is required.*\(vm\.conf:6\)/],
+    ["pci.0.3.0.ro", /true, on, yes.*\(vm\.conf:7\)/],
     ["memroy.size", /did you mean memory\.size\?.*\(vm\.conf:5\)/],
   ];
   assert.equal(found.length, expected.length, found.join("\n"));
