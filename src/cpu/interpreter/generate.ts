@@ -63,8 +63,11 @@ function importAll(module: ModuleBuilder): Imported {
   };
 }
 
-/** Runs the semantics once into nowhere, to learn which operands they write. */
+/** Runs the semantics once into nowhere, to learn whether they write their memory operand. */
 function writtenOperands(each: CaseDescription, mmu: MmuFunctions): Set<Operand> {
+  if (!each.operands.some((operand) => operand.kind === "memory")) {
+    return new Set();
+  }
   const code = new Code(["i32"]);
   const exits: Exits = { fault() {}, jump() {}, jumpInPage() {}, finish() {} };
   const env: Environment = { code, upc: code.get(0), exits, mmu, helper: 0, tlb: i32(0) };

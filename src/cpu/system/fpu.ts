@@ -24,7 +24,8 @@ const rax = 0;
 /** What writing MXCSR may set: all but the reserved upper half. */
 export const mxcsrMask = 0xffff;
 const fxsave = { bytes: 512, mxcsr: 24, mask: 28, xmm: 160 };
-const xsave = { legacy: 512, header: 64, bytes: 576 };
+/** Of the header XSTATE_BV is used; the next 16 bytes are zero in the standard form. */
+const xsave = { legacy: 512, headerChecked: 24, bytes: 576 };
 const component = { x87: 1, sse: 2 };
 
 function requireUnit(cpu: Processor): void {
@@ -188,7 +189,7 @@ function extendedRestore(cpu: Processor, instruction: Instruction): void {
   const image = cpu.readBytes(linear, xsave.bytes);
   const view = new DataView(image.buffer);
   const present = view.getBigUint64(xsave.legacy, true);
-  const header = image.subarray(xsave.legacy + 8, xsave.bytes);
+  const header = image.subarray(xsave.legacy + 8, xsave.legacy + xsave.headerChecked);
   if ((present & ~BigInt(cpu.msr.xcr0)) !== 0n || header.some((byte) => byte !== 0)) {
     cpu.raise(vector.gp, 0);
   }
