@@ -19,6 +19,7 @@ export interface Batch {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly recordBytes: number;
+  readonly bits: 32 | 64;
   readonly cases: readonly Case[];
 }
 
@@ -31,7 +32,8 @@ const poolBytes = 16 * 1024;
 const jumps = (row: Row) => stops.has(row.mnemonic) || /^j[0-9A-F]$/.test(row.mnemonic);
 
 export function makeBatch(
-  groups: readonly (readonly Row[])[], count: number, float: boolean, random: Random,
+  groups: readonly (readonly Row[])[], count: number,
+  { float, bits }: { readonly float: boolean; readonly bits: 32 | 64 }, random: Random,
 ): Batch {
   const size = Math.min(count, slotCount);
   const recordBytes = float ? floatRecordBytes : integerRecordBytes;
@@ -39,7 +41,7 @@ export function makeBatch(
   const view = new DataView(bytes.buffer);
   view.setUint32(0, size, true);
   view.setUint32(4, float ? 1 : 0, true);
-  const writer = new CaseWriter(view, random);
+  const writer = new CaseWriter(view, random, bits);
   const cases: Case[] = [];
   for (let slot = 0; slot < size; slot += 1) {
     const group = groups[random() % groups.length] ?? [];
@@ -48,25 +50,27 @@ export function makeBatch(
       cases.push(writer.write(row, slot, headerBytes + slot * recordBytes, float));
     }
   }
-  return { bytes, view, recordBytes, cases };
+  return { bytes, view, recordBytes, bits, cases };
 }
 
 class CaseWriter {
   readonly #view: DataView;
   readonly #random: Random;
   readonly #encoder: Encoder;
+  readonly #bits: 32 | 64;
   #base = 0;
   /** Values that the memory of the cases is made of. */
   readonly #pool = new Uint8Array(poolBytes);
 
-  constructor(view: DataView, random: Random) {
+  constructor(view: DataView, random: Random, bits: 32 | 64) {
     const pool = new DataView(this.#pool.buffer);
     for (let offset = 0; offset < poolBytes; offset += 8) {
       writeValue(pool, offset, random);
     }
     this.#view = view;
     this.#random = random;
-    this.#encoder = new Encoder(view, random);
+    this.#encoder = new Encoder(view, random, bits);
+    this.#bits = bits;
   }
 
   #chance(percent: number): boolean {
@@ -80,12 +84,16 @@ class CaseWriter {
     const target = this.#target();
     const encoded = this.#encoder.encode(row, base, start, target);
     this.#view.setUint32(base + at.options,
-      (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0), true);
+      (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0)
+      | (this.#bits === 32 ? options.compatible : 0), true);
     this.#view.setUint32(base + at.codeLength, encoded.bytes.length, true);
     for (const [index, byte] of encoded.bytes.entries()) {
       this.#view.setUint8(base + at.code + index, byte);
     }
     this.#aim(row, encoded, start);
+    for (let number = 0; this.#bits === 32 && number < 16; number += 1) {
+      this.#setGpr(number, this.#lowOf(number));
+    }
     return { row, encoded };
   }
 

@@ -198,7 +198,7 @@ class Comparison {
     const length = view.getUint32(before + at.codeLength, true);
     const code = bytes.slice(before + at.code, before + at.code + length);
     const lines = [
-      `${hex(code)}   ${disassemble(code, view.getBigUint64(before + at.rip, true))}`,
+      `${hex(code)}   ${disassemble(code, view.getBigUint64(before + at.rip, true), this.#batch.bits)}`,
       `  differs: ${parts.join(", ")}`,
     ];
     const row = (name: string, show: (data: DataView, from: number) => string) => {
@@ -266,8 +266,8 @@ const hex64 = (view: DataView, offset: number) =>
 const hex = (bytes: Uint8Array) =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 
-function disassemble(code: Uint8Array, rip: bigint): string {
-  const decoder = new Decoder(64, code, DecoderOptions.None);
+function disassemble(code: Uint8Array, rip: bigint, bits: number): string {
+  const decoder = new Decoder(bits, code, DecoderOptions.None);
   decoder.ip = rip;
   return new Formatter(FormatterSyntax.Intel).format(decoder.decode());
 }

@@ -11,7 +11,7 @@ export interface Encoded {
   /** Linear address of the memory operand, as far as it was aimed at one. */
   readonly target: number | undefined;
   readonly operandWidth: 16 | 32 | 64;
-  readonly addressWidth: 32 | 64;
+  readonly addressWidth: 16 | 32 | 64;
   readonly repeats: boolean;
   readonly modrm: number;
   readonly rex: number;
@@ -24,11 +24,13 @@ const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
 export class Encoder {
   readonly #view: DataView;
   readonly #random: Random;
+  readonly #bits: 32 | 64;
   #base = 0;
   #bytes: number[] = [];
 
-  constructor(view: DataView, random: Random) {
+  constructor(view: DataView, random: Random, bits: 32 | 64) {
     this.#view = view;
+    this.#bits = bits;
     this.#random = random;
   }
 
@@ -51,24 +53,24 @@ export class Encoder {
     }
     this.#bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map] ?? [], row.opcode);
     const tail = row.operands.reduce((sum, spec) =>
-      sum + immediateBytes(spec, operandWidth, addressWidth), 0);
+      sum + immediateBytes(spec, operandWidth, addressWidth, this.#bits === 64), 0);
     let modrm = 0;
     let aimed: number | undefined;
     if (row.hasModrm) {
       modrm = this.#modrm(row);
       if (modrm < 0xc0) {
         this.#memory(row, modrm, rex, { addressWidth, tail, start, target: target - segmentBase });
-        aimed = target;
+        aimed = addressWidth === 16 ? undefined : target;
         modrm = this.#modrmByte;
       } else {
         this.#bytes.push(modrm);
       }
     }
     for (const spec of row.operands) {
-      const count = immediateBytes(spec, operandWidth, addressWidth);
+      const count = immediateBytes(spec, operandWidth, addressWidth, this.#bits === 64);
       if (spec.place === "O") {
         aimed = target;
-        this.#push(target - segmentBase, 4);
+        this.#push(target - segmentBase, Math.min(4, count));
         this.#push(0, count - 4);
       } else if (spec.place === "J") {
         this.#branch(count);
@@ -99,7 +101,8 @@ export class Encoder {
     const list: number[] = [];
     const free = row.prefix === undefined || row.prefix === "noRepeat";
     // Processors disagree about 66 on near branches in 64-bit mode.
-    if (free && row.options.size64 !== "forced" && this.#chance(25)) {
+    const forced = this.#bits === 64 && row.options.size64 === "forced";
+    if (free && !forced && this.#chance(25)) {
       list.push(0x66);
     }
     if (this.#chance(8)) {
@@ -126,6 +129,9 @@ export class Encoder {
   }
 
   #rex(row: Row): number {
+    if (this.#bits === 32) {
+      return 0;
+    }
     const wanted = this.#chance(55) ? 0x40 | (this.#random() & 15) : 0;
     if (row.wide === undefined) {
       // 90 with REX.B is another instruction.
@@ -135,8 +141,14 @@ export class Encoder {
   }
 
   #sizes(row: Row, prefixes: readonly number[], rex: number): {
-    operandWidth: 16 | 32 | 64; addressWidth: 32 | 64; segmentBase: number;
+    operandWidth: 16 | 32 | 64; addressWidth: 16 | 32 | 64; segmentBase: number;
   } {
+    if (this.#bits === 32) {
+      return {
+        operandWidth: prefixes.includes(0x66) ? 16 : 32,
+        addressWidth: prefixes.includes(0x67) ? 16 : 32, segmentBase: 0,
+      };
+    }
     const wide = (rex & 8) !== 0 || row.options.size64 === "forced";
     const operandWidth = wide ? 64 : prefixes.includes(0x66) ? 16
       : row.options.size64 === "default" ? 64 : 32;
@@ -167,8 +179,12 @@ export class Encoder {
   }
 
   #memory(row: Row, modrm: number, rex: number, aim: {
-    addressWidth: 32 | 64; tail: number; start: number; target: number;
+    addressWidth: 16 | 32 | 64; tail: number; start: number; target: number;
   }): void {
+    if (aim.addressWidth === 16) {
+      this.#memory16(modrm);
+      return;
+    }
     const rm = modrm & 7;
     let mod = modrm >> 6;
     let base = rm | (rex & 1) << 3;
@@ -195,12 +211,21 @@ export class Encoder {
     this.#based(mod, base, index, scale, aim.target, row.mnemonic);
   }
 
+  /** Addresses below 64 KiB, where nothing is: LEA shows them, and page faults. */
+  #memory16(modrm: number): void {
+    const mod = modrm >> 6;
+    this.#modrmByte = modrm;
+    const count = mod === 1 ? 1 : mod === 2 || (modrm & 7) === 6 ? 2 : 0;
+    this.#bytes.push(modrm);
+    this.#push(this.#random(), count);
+  }
+
   /** disp32 with an index, or relative to RIP. */
   #baseless(ripRelative: boolean, index: number, scale: number, aim: {
     tail: number; start: number; target: number;
   }): void {
     let displacement = aim.target;
-    if (ripRelative) {
+    if (ripRelative && this.#bits === 64) {
       displacement -= aim.start + this.#bytes.length + 4 + aim.tail;
     } else if (index >= 0) {
       const small = this.#random() % 64;
@@ -227,7 +252,7 @@ export class Encoder {
       const offset = index < 0 ? 0n : this.#gpr(index) << BigInt(scale);
       this.#setGpr(base, BigInt(target) - BigInt(displacement) - offset);
       // A place neither canonical nor aligned has two reasons to be refused.
-      if (!near && (target & 15) === 0 && this.#chance(3)) {
+      if (this.#bits === 64 && !near && (target & 15) === 0 && this.#chance(3)) {
         this.#view.setUint16(this.#base + at.gpr + base * 8 + 6, 0x1234, true); // Not canonical.
       }
     }
@@ -237,7 +262,7 @@ export class Encoder {
   /** To a place in the slot before or behind the instruction, which is its last field. */
   #branch(count: number): void {
     const length = this.#bytes.length + count;
-    const far = count === 4 && this.#chance(10);
+    const far = count >= 2 && this.#chance(10);
     const before = -length - 1 - this.#random() % 20;
     const behind = 1 + this.#random() % (slotStart - 40 - 2);
     const distance = far ? this.#random() >>> 2 : this.#chance(50) ? before : behind;

@@ -4,7 +4,7 @@ import { rows, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts"
 /** What a comparison of single user-mode instructions leaves out, and why. */
 const excluded: Readonly<Record<string, string>> = {
   "cpuid rdtsc rdtscp rdpmc rdrand rdseed xgetbv": "answers differ by machine",
-  "syscall sysenter sysret sysexit int int1 int3 iret": "enters the kernel of the host",
+  "syscall sysenter sysret sysexit int int1 int3 into iret": "enters the kernel of the host",
   "ret.far call.far jmp.far mov.to.segment pop.segment load.far": "descriptors of the host",
   "lar lsl verr verw str sldt sgdt sidt smsw": "descriptors of the host, or its kernel acts",
   "rdfsbase rdgsbase wrfsbase wrgsbase": "thread pointer of the host",
@@ -18,13 +18,13 @@ const excludedMnemonics = new Set(Object.keys(excluded).flatMap((names) => names
 
 /** Bytes are given by letters of the manual; all other operands need none. */
 export function immediateBytes(
-  spec: OperandSpec, operandWidth: 16 | 32 | 64, addressWidth: 16 | 32 | 64,
+  spec: OperandSpec, operandWidth: 16 | 32 | 64, addressWidth: 16 | 32 | 64, long = true,
 ): number {
   switch (spec.place) {
     case "I": return spec.size === "b" || spec.size === "bs" ? 1
       : spec.size === "w" ? 2
         : spec.size === "z" ? Math.min(4, operandWidth / 8) : operandWidth / 8;
-    case "J": return spec.size === "b" ? 1 : 4;
+    case "J": return spec.size === "b" ? 1 : operandWidth === 16 && !long ? 2 : 4;
     case "O": return addressWidth / 8;
     default: return 0;
   }
@@ -39,11 +39,14 @@ export function usesFloat(row: Row): boolean {
 }
 
 /** Rows by mnemonic, so that each instruction has its turn however many rows it has. */
-export function nativeRows(features: ReadonlySet<string>, float: boolean): Row[][] {
+export function nativeRows(
+  features: ReadonlySet<string>, float: boolean, bits: 32 | 64,
+): Row[][] {
+  const otherMode = bits === 64 ? "legacy" : "long";
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
     const { feature, modes } = row.options;
-    if (modes === "legacy" || excludedMnemonics.has(row.mnemonic)
+    if (modes === otherMode || excludedMnemonics.has(row.mnemonic)
       || (feature !== undefined && !features.has(feature)) || usesFloat(row) !== float) {
       continue;
     }

@@ -33,6 +33,9 @@ enum {
 	no_vector = 0xffff,
 	with_float = 1, /* the record has an FXSAVE image */
 	stop_at_once = 2, /* what follows the instruction is HLT */
+	compatible = 4, /* 32-bit code */
+	selector32 = 0x23,
+	selector64 = 0x33,
 };
 
 struct record {
@@ -54,16 +57,22 @@ _Static_assert(sizeof(struct record) == 1344, "layout known to the tests");
 
 /* The record at work; in low memory, so that the stub reaches it without a register. */
 static struct record now __attribute__((aligned(64), used));
+/* Where 32-bit code starts, for a far jump. */
+static struct { uint32_t offset; uint16_t selector; } far_target __attribute__((used));
 static uint64_t host_rsp __attribute__((used));
 static const uint32_t default_mxcsr __attribute__((used)) = 0x1f80;
 
 void enter(void);
 void leave(void);
 void resume(void);
+void enter32(void);
+
+/* The code of the record, or enter32. */
+static uint64_t entry __attribute__((used));
 
 __asm__(
 	".pushsection .text\n"
-	".globl enter, leave, resume\n"
+	".globl enter, enter32, leave, resume\n"
 	"enter:\n"
 	"  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
 	"  movq %rsp, host_rsp\n"
@@ -71,13 +80,18 @@ __asm__(
 	"  jz 1f\n"
 	"  fxrstor64 now+832\n"
 	"1:\n"
+	"  movl $0x2b, %eax\n" /* 32-bit code looks at DS and ES */
+	"  movl %eax, %ds\n"
+	"  movl %eax, %es\n"
 	"  pushq now+128\n"
 	"  popfq\n"
 	"  movq now+0, %rax; movq now+8, %rcx; movq now+16, %rdx; movq now+24, %rbx\n"
 	"  movq now+32, %rsp; movq now+40, %rbp; movq now+48, %rsi; movq now+56, %rdi\n"
 	"  movq now+64, %r8; movq now+72, %r9; movq now+80, %r10; movq now+88, %r11\n"
 	"  movq now+96, %r12; movq now+104, %r13; movq now+112, %r14; movq now+120, %r15\n"
-	"  jmp *now+136\n"
+	"  jmp *entry\n"
+	"enter32:\n"
+	"  ljmp *far_target\n"
 	"leave:\n"
 	"  movq %rax, now+0; movq %rcx, now+8; movq %rdx, now+16; movq %rbx, now+24\n"
 	"  movq %rsp, now+32; movq %rbp, now+40; movq %rsi, now+48; movq %rdi, now+56\n"
@@ -124,6 +138,7 @@ static void on_exception(int number, siginfo_t *info, void *context)
 	gregs[REG_RSP] = (greg_t)host_rsp;
 	gregs[REG_RIP] = (greg_t)resume;
 	gregs[REG_EFL] = 2;
+	gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffff) | selector64;
 }
 
 static int read_all(void *into, size_t size)
@@ -157,7 +172,15 @@ static void place(uint8_t *at, const struct record *r)
 	uint32_t length = r->code_length > 15 ? 15 : r->code_length;
 	memset(at - 24, 0xf4, 64);
 	memcpy(at, r->code, length);
-	if (!(r->options & stop_at_once)) {
+	if (r->options & stop_at_once)
+		return;
+	if (r->options & compatible) {
+		uint32_t target = (uint32_t)(uintptr_t)leave;
+		uint16_t selector = selector64;
+		at[length] = 0xea;
+		memcpy(at + length + 1, &target, 4);
+		memcpy(at + length + 5, &selector, 2);
+	} else {
 		int32_t distance = (int32_t)((uintptr_t)leave - (uintptr_t)(at + length + 5));
 		at[length] = 0xe9;
 		memcpy(at + length + 1, &distance, 4);
@@ -177,7 +200,13 @@ static void run(struct record *r, size_t size)
 	memcpy(&now, r, size);
 	now.vector = no_vector;
 	now.rip = (uint64_t)at;
+	far_target.offset = (uint32_t)(uintptr_t)at;
+	far_target.selector = selector32;
+	entry = now.options & compatible ? (uint64_t)enter32 : now.rip;
 	enter();
+	if (now.options & compatible)
+		for (int i = 0; i < 8; i++)
+			now.gpr[i] = (uint32_t)now.gpr[i];
 	if (now.vector == no_vector)
 		now.rip = (uint64_t)(at + r->code_length);
 	memcpy(now.memory, data, edge);

@@ -85,17 +85,27 @@ export class InterpreterDriver {
       | cr0Bits.et));
     cpu.setU64(state.efer, BigInt(eferBits.lme | eferBits.lma | eferBits.nxe | eferBits.sce));
     const flat = { base: 0n, limit: 0xffff_ffff };
-    for (const index of [segmentIndex.es, segmentIndex.ds, segmentIndex.fs, segmentIndex.gs]) {
+    for (const index of [segmentIndex.fs, segmentIndex.gs]) {
       cpu.setSegment(index, { ...flat, selector: 0, attributes: attribute.unusable });
     }
-    cpu.setSegment(segmentIndex.cs, { ...flat, selector: 0x33, attributes: 0xa0fb });
-    cpu.setSegment(segmentIndex.ss, { ...flat, selector: 0x2b, attributes: 0xc0f3 });
+    for (const index of [segmentIndex.es, segmentIndex.ds, segmentIndex.ss]) {
+      cpu.setSegment(index, { ...flat, selector: 0x2b, attributes: 0xc0f3 });
+    }
     // Too short for an I/O map: every port is forbidden.
     cpu.setSegment(segmentIndex.tr, { selector: 0x40, base: 0n, limit: 0x40, attributes: 0x8b });
     cpu.setSegmentBase(segmentIndex.gs, BigInt(gsBase));
     cpu.setU32(state.cpl, 3);
     cpu.flushTlb();
-    cpu.sync();
+    this.#setMode(64);
+  }
+
+  /** 64-bit code, or 32-bit code in compatibility mode. */
+  #setMode(bits: 32 | 64): void {
+    this.#cpu.setSegment(segmentIndex.cs, {
+      base: 0n, limit: 0xffff_ffff, selector: bits === 64 ? 0x33 : 0x23,
+      attributes: bits === 64 ? 0xa0fb : 0xc0fb,
+    });
+    this.#cpu.sync();
   }
 
   /** Runs a batch; the answer has the form of the native host's. */
@@ -111,6 +121,7 @@ export class InterpreterDriver {
       const length = view.getUint32(base + at.codeLength, true);
       bytes.set(answer.subarray(base + at.code, base + at.code + length), code + start);
     }
+    this.#setMode(batch.bits);
     this.#cpu.code.flush();
     for (let index = 0; index < batch.cases.length; index += 1) {
       this.#runCase(answer, view, index * batch.recordBytes);

@@ -30,6 +30,7 @@ export const integerRecordBytes = 832;
 export const floatRecordBytes = 1344;
 export const headerBytes = 8;
 
-export const options = { float: 1, stopAtOnce: 2 } as const;
+/** `compatible`: 32-bit code, as a 64-bit kernel runs it (compatibility mode). */
+export const options = { float: 1, stopAtOnce: 2, compatible: 4 } as const;
 /** No exception: the instruction was left behind. */
 export const noVector = 0xffff;

@@ -1,14 +1,16 @@
-/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --only add,sub`. */
+/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --bits 32|64 --only add`. */
 import { parseArgs } from "node:util";
 import { nativeHost } from "./host.ts";
 import { compareWithHost, report } from "./run.ts";
 
 const { values } = parseArgs({ options: {
   cases: { type: "string", default: "10000000" }, seed: { type: "string", default: "24301" },
-  kind: { type: "string" }, only: { type: "string" },
+  kind: { type: "string" }, bits: { type: "string" }, only: { type: "string" },
 } });
 const cases = Number(values.cases), seed = Number(values.seed);
 const kinds = values.kind === undefined ? ["integer", "float"] : [values.kind];
+const modes = values.bits === undefined ? [64, 32] as const
+  : [values.bits === "32" ? 32 : 64] as const;
 const only = values.only?.split(",");
 
 async function main(): Promise<number> {
@@ -18,12 +20,12 @@ async function main(): Promise<number> {
     return 0;
   }
   let differ = 0;
-  for (const kind of kinds) {
-    console.log(`${kind} instructions on the host's processor and on ours: ${cases} cases, `
+  for (const [kind, bits] of kinds.flatMap((each) => modes.map((mode) => [each, mode] as const))) {
+    console.log(`${kind} instructions of ${bits}-bit code on the host's processor and on ours: ${cases} cases, `
       + `seed ${seed}`);
     const started = Date.now();
     const outcome = await compareWithHost(host, {
-      cases, seed, float: kind === "float", ...(only === undefined ? {} : { only }),
+      cases, seed, float: kind === "float", bits, ...(only === undefined ? {} : { only }),
     });
     const seconds = (Date.now() - started) / 1000;
     console.log(`${report(outcome)}\n${outcome.faults} ended in an exception; `

@@ -8,7 +8,12 @@ import { semantics } from "../../../src/cpu/isa/table.ts";
 import { eflags } from "../../../src/cpu/layout.ts";
 import type { Case } from "./cases.ts";
 
-const declared = new Map<string, number>();
+const { cf, pf, af, zf, sf, of } = eflags;
+/** Decimal arithmetic is done by helpers, which declare nothing. */
+const declared = new Map<string, number>([
+  ["daa", of], ["das", of], ["aaa", of | sf | zf | pf], ["aas", of | sf | zf | pf],
+  ["aam", of | af | cf], ["aad", of | af | cf],
+]);
 
 /** Listens to the semantics that run during `generate`. */
 export function listenToSemantics<T>(generate: () => T): T {

@@ -25,6 +25,8 @@ export interface Request {
   readonly cases: number;
   readonly seed: number;
   readonly float: boolean;
+  /** 64-bit code, or 32-bit code in compatibility mode. */
+  readonly bits: 32 | 64;
   /** Only these instructions, if any are named. */
   readonly only?: readonly string[];
 }
@@ -35,11 +37,11 @@ export async function compareWithHost(host: NativeHost, request: Request): Promi
   driver ??= listenToSemantics(() => new InterpreterDriver());
   const random = randomSource(request.seed);
   const { only } = request;
-  const groups = nativeRows(cpuFeatures, request.float).filter((group) =>
+  const groups = nativeRows(cpuFeatures, request.float, request.bits).filter((group) =>
     only === undefined || only.includes(group[0]?.mnemonic ?? ""));
   const outcome: Outcome = { cases: 0, differ: 0, kinds: new Map(), faults: 0 };
   while (outcome.cases < request.cases && groups.length > 0) {
-    const batch = makeBatch(groups, slotCount, request.float, random);
+    const batch = makeBatch(groups, slotCount, request, random);
     // The host works on its core meanwhile.
     const native = host.run(batch.bytes);
     const ours = driver.run(batch);
@@ -76,9 +78,10 @@ function note(outcome: Outcome, { mnemonic, what, text }: Difference): void {
 
 /** Instructions of the table that the comparison runs, for the curious. */
 export function comparedMnemonics(): { compared: string[]; all: string[] } {
-  const compared = [false, true].flatMap((float) => nativeRows(cpuFeatures, float))
+  const compared = [false, true].flatMap((float) => ([32, 64] as const)
+    .flatMap((bits) => nativeRows(cpuFeatures, float, bits)))
     .map((group) => group[0]?.mnemonic ?? "");
-  return { compared, all: [...new Set(rows.map((row) => row.mnemonic))] };
+  return { compared: [...new Set(compared)], all: [...new Set(rows.map((row) => row.mnemonic))] };
 }
 
 export function report(outcome: Outcome): string {
