@@ -20,8 +20,8 @@ const ours = [join(projectFolder, "bin", "tsbhyve.mjs"),
   "-o", "pci.0.0.0.device=hostbridge", "-o", "pci.0.31.0.device=lpc", "-o", "lpc.com1.path=stdio",
   "-o", "memory.size=256M", "-o", `boot.kernel=${guest.kernelPath}`,
   "-o", `boot.initrd=${guest.initrdPath}`, "-o", `boot.cmdline=${commandLine}`, "bench"];
-const theirs = ["-accel", "tcg", "-cpu", "Nehalem-v1", "-m", "256", "-nodefaults", "-no-user-config",
-  "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
+const theirs = ["-accel", "tcg", "-cpu", "Nehalem-v1", "-m", "256", "-nodefaults",
+  "-no-user-config", "-display", "none", "-serial", "stdio", "-monitor", "none", "-no-reboot",
   "-kernel", guest.kernelPath, "-initrd", guest.initrdPath, "-append", commandLine];
 
 let best = Infinity, peer = Infinity;
@@ -32,7 +32,8 @@ for (let round = 0; round < rounds; round += 1) {
   }
 }
 console.log(peer === Infinity ? `tsbhyve: ${best.toFixed(0)} ms; QEMU is not installed: no peer`
-  : `ratio ${(best / peer).toFixed(2)} (bar: 4): ${best.toFixed(0)} ms, QEMU ${peer.toFixed(0)} ms`);
+  : `ratio ${(best / peer).toFixed(2)} (bar: 4): ${best.toFixed(0)} ms, `
+    + `QEMU ${peer.toFixed(0)} ms`);
 
 async function run(name: string, command: string, words: readonly string[]): Promise<number> {
   const { ms, seen } = await timeToLine(command, words, marker, limitMs);

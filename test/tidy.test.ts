@@ -105,7 +105,8 @@ function longFunctions({ path, lines }: SourceFile): string[] {
   const long: string[] = [];
   let start = -1, closing = "";
   for (const [index, line] of lines.entries()) {
-    if (start < 0 && (functionStart.test(line) || methodStart.test(line))) {
+    const isMethod = methodStart.test(line) && !line.endsWith("=> {");
+    if (start < 0 && (functionStart.test(line) || isMethod)) {
       start = index;
       closing = functionStart.test(line) ? "}" : "  }";
     } else if (start >= 0 && line === closing) {

@@ -26,7 +26,8 @@ function buildTable(): Row[][][] {
     maps[each.map]?.[each.opcode]?.push(each);
   }
   const weight = (each: Row) => (each.prefix === undefined ? 0 : 8)
-    + (each.rm === undefined ? 0 : 4) + (each.form === "any" ? 0 : 2) + (each.wide === undefined ? 0 : 1);
+    + (each.rm === undefined ? 0 : 4) + (each.form === "any" ? 0 : 2)
+    + (each.wide === undefined ? 0 : 1);
   for (const map of maps) {
     for (const list of map) {
       list.sort((a, b) => weight(b) - weight(a) || a.index - b.index);

@@ -57,7 +57,7 @@ type Statement =
   | { readonly is: "store"; readonly op: StoreOp; readonly offset: number;
       readonly address: Node; readonly value: Node }
   | { readonly is: "if"; readonly condition: Node; readonly likely: boolean | undefined;
-      readonly then: readonly Statement[]; readonly otherwise: readonly Statement[] }
+      readonly body: readonly Statement[]; readonly otherwise: readonly Statement[] }
   | { readonly is: "block" | "loop"; readonly label: Label; readonly body: readonly Statement[] }
   | { readonly is: "dispatch"; readonly index: Node; readonly labels: readonly Label[];
       readonly bodies: readonly (readonly Statement[])[] }
@@ -200,7 +200,7 @@ export class Code {
   /** `likely` becomes a branch hint: whether the condition usually holds. */
   if(condition: Node, then: () => void, otherwise?: () => void, likely?: boolean): void {
     this.#push({
-      is: "if", condition, likely, then: this.collect(then),
+      is: "if", condition, likely, body: this.collect(then),
       otherwise: otherwise === undefined ? [] : this.collect(otherwise),
     }, condition);
   }
@@ -451,7 +451,7 @@ class Lowering {
     this.#hint(statement.likely);
     out.byte(0x04);
     out.byte(0x40);
-    this.#nest(undefined, statement.then);
+    this.#nest(undefined, statement.body);
     if (statement.otherwise.length > 0) {
       out.byte(0x05);
       this.#nest(undefined, statement.otherwise);

@@ -20,7 +20,7 @@ function agree(ours: number, theirs: number): boolean {
   const a = valueOf(ours);
   const b = valueOf(theirs);
   if (b === 0 && Math.abs(a) <= minimumNormal) {
-    return Math.sign(a) === 0 || Object.is(Math.sign(a) * 0, b);
+    return Math.sign(a) === 0 || Object.is(a > 0 ? 0 : -0, b);
   }
   return ours === theirs || Math.abs(a / b - 1) <= apartMax;
 }
