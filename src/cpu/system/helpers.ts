@@ -2,6 +2,7 @@
 import type { Instruction } from "../decoder/instruction.ts";
 import { cr4Bits, eflags, segmentIndex, vector } from "../layout.ts";
 import * as control from "./control.ts";
+import * as decimal from "./decimal.ts";
 import { cpuid } from "./cpuid.ts";
 import { deliverOnce } from "./delivery.ts";
 import * as far from "./far.ts";
@@ -102,6 +103,9 @@ export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
     control.requireNoUmip(cpu);
     writeWordOperand(cpu, instruction, 0, cpu.cr0 & 0xffff);
   }],
+  ["daa", decimal.adjustPacked(1)], ["das", decimal.adjustPacked(-1)],
+  ["aaa", decimal.adjustUnpacked(1)], ["aas", decimal.adjustUnpacked(-1)],
+  ["aam", decimal.adjustProduct], ["aad", decimal.adjustDividend],
   ["lmsw", (cpu, instruction) => {
     cpu.requireCpl0(); // Before the operand is read.
     return control.loadMachineStatus(cpu, readWordOperand(cpu, instruction, 0), instruction);

@@ -12,6 +12,8 @@ import { openFlags, shiftCount } from "./open-flags.ts";
 /** The arithmetic flags, DF, NT, AC and ID; the others belong to the kernel of the host. */
 const comparedFlags = 0x24_4cd5;
 const pageFaultVector = 14;
+/** Where user space ends for Linux. */
+const userEnd = 0x7fff_ffff_f000n;
 
 export interface Difference {
   readonly mnemonic: string;
@@ -27,8 +29,8 @@ const names = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9
 function isOpen(each: Case, cl: number, faulted: boolean): boolean {
   const { row: { mnemonic }, encoded } = each;
   if (faulted) {
-    // Processors may have copied some of the frame pointers before; ours then has none.
-    return mnemonic === "enter";
+    // Processors may have moved some of the values before; ours then has moved none.
+    return mnemonic === "enter" || mnemonic === "pusha" || mnemonic === "popa";
   }
   const count = shiftCount(each, cl) ?? 0;
   return (mnemonic === "bswap" && encoded.operandWidth === 16)
@@ -137,8 +139,8 @@ class Comparison {
     if (each?.row.mnemonic === "cmps") {
       return true;
     }
-    // What lies in the kernel's half is present to Linux, which does not say otherwise.
-    const kernel = this.#native.getUint8(base + at.address + 7) >= 0x80;
+    // What lies beyond user space is present to Linux, which does not say otherwise.
+    const kernel = this.#native.getBigUint64(base + at.address, true) >= userEnd;
     const errors = this.#native.getUint32(base + at.error, true)
       ^ this.#ours.getUint32(base + at.error, true);
     // FRSTOR and its like may read their parts in any order.

@@ -1,6 +1,6 @@
 /** A row to bytes: prefixes, ModRM and SIB at random, registers set so that addresses hit. */
 import type { Row } from "../../../src/cpu/isa/table.ts";
-import { immediateBytes } from "./forms.ts";
+import { immediateBytes, usesFloat } from "./forms.ts";
 import { at, gsBase, slotStart } from "./layout.ts";
 import { immediateByte, writeValue, type Random } from "./values.ts";
 
@@ -18,6 +18,7 @@ export interface Encoded {
 }
 
 const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
+const bitStrings = new Set(["bt", "bts", "btr", "btc"]);
 /** BSF and BSR with F3 may be TZCNT and LZCNT; a repeat prefix can change the sense of LOOPcc. */
 const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
 
@@ -102,13 +103,19 @@ export class Encoder {
     const free = row.prefix === undefined || row.prefix === "noRepeat";
     // Processors disagree about 66 on near branches in 64-bit mode.
     const forced = this.#bits === 64 && row.options.size64 === "forced";
-    if (free && !forced && this.#chance(25)) {
+    // AMD reads 32 bits for a MOVSXD to 16 bits, Intel 16.
+    const isMovsxd = row.mnemonic === "movsx" && row.map === 0;
+    if (free && !forced && !isMovsxd && this.#chance(25)) {
       list.push(0x66);
     }
-    if (this.#chance(8)) {
+    // Bit strings reach beyond their operand, and ours do not wrap at 64 KiB of a segment.
+    const narrow = this.#bits === 64 || !bitStrings.has(row.mnemonic);
+    if (narrow && this.#chance(8)) {
       list.push(0x67);
     }
-    if (this.#chance(8)) {
+    // GS is no segment in 32-bit code; that fault comes before what floating point has to say.
+    const mayFault = this.#bits === 64 || !usesFloat(row);
+    if (mayFault && this.#chance(8)) {
       list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
     }
     // LOCK in front of a move to or from CR0 is CR8 to AMD.
