@@ -7,14 +7,15 @@ export interface MachineEnd {
   readonly why: string;
 }
 
-const passedOnSignals = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+const endingSignals = ["SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 const patienceMs = 3000;
 
 /** The terminal is the machine's until it ends. */
 export function runOnTerminal(program: readonly string[]): Promise<MachineEnd> {
   const [command = "", ...words] = program;
   const child = spawn(command, words, { stdio: "inherit" });
-  return untilEnd(child);
+  // In the terminal's own mode, Ctrl-C reaches us both, and the machine says what it means.
+  return untilEnd(child, true);
 }
 
 export interface WatchOptions {
@@ -42,7 +43,7 @@ export async function runWatched(
     late = true;
     stop(child);
   }, options.limitMs);
-  const end = await untilEnd(child);
+  const end = await untilEnd(child, false);
   clearTimeout(timer);
   return late
     ? { status: undefined, why: `it did not end within ${options.limitMs / 1000} seconds` }
@@ -55,23 +56,16 @@ function stop(child: ChildProcess): void {
   setTimeout(() => child.kill("SIGKILL"), patienceMs).unref();
 }
 
-function untilEnd(child: ChildProcess): Promise<MachineEnd> {
-  // A terminal sends Ctrl-C to both of us; what it means is for the machine to say.
-  const ignore = () => {};
-  process.on("SIGINT", ignore);
-  const passOn = (signal: NodeJS.Signals) => {
-    child.kill(signal);
-    setTimeout(() => child.kill("SIGKILL"), patienceMs).unref();
-  };
-  for (const signal of passedOnSignals) {
-    process.on(signal, passOn);
-  }
+/** Signals that would end us end the machine first. */
+function untilEnd(child: ChildProcess, ignoreInterrupt: boolean): Promise<MachineEnd> {
+  const listeners = new Map<NodeJS.Signals, () => void>([
+    ...endingSignals.map((signal) => [signal, () => stop(child)] as const),
+    ["SIGINT", ignoreInterrupt ? () => {} : () => stop(child)],
+  ]);
+  listeners.forEach((listener, signal) => process.on(signal, listener));
   return new Promise((resolve) => {
     const settle = (end: MachineEnd) => {
-      process.removeListener("SIGINT", ignore);
-      for (const signal of passedOnSignals) {
-        process.removeListener(signal, passOn);
-      }
+      listeners.forEach((listener, signal) => process.removeListener(signal, listener));
       resolve(end);
     };
     child.on("error", (error) => {
