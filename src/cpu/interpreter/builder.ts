@@ -4,7 +4,7 @@
  */
 import { assert, AssertionFailure } from "../../base/assert.ts";
 import {
-  rcx, rdi, rsi, rsp, SemanticsBuilder, type Operand, type RegisterNumber,
+  rdi, rsi, rsp, SemanticsBuilder, type Operand, type RegisterNumber,
 } from "../isa/builder.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { clean, constant, truncate, unsigned64, Value, type Width } from "../isa/value.ts";
@@ -14,6 +14,7 @@ import {
 } from "../layout.ts";
 import { constantOf, i32, i64, load, op, select, type Code, type Node } from "../wasm/code.ts";
 import type { LoadOp, StoreOp } from "../wasm/opcodes.ts";
+import { bulkString } from "./bulk.ts";
 import type { MmuFunctions } from "./mmu.ts";
 import { enterMmx, fillSignExponent, mmxRegisters, requireSimd } from "./simd.ts";
 
@@ -484,85 +485,10 @@ export class InterpreterBuilder extends SemanticsBuilder {
       state.budget);
   }
 
-  /** Host address if the whole element is in a TLB page, else 0; never faults. */
-  #peek(linear: Node, write: boolean): Node {
-    const { code, tlb } = this.#env;
-    const array = write ? tlbArrayBytes : 0;
-    const index = op("i32.and", op("i32.wrap_i64", op("i64.shr_u", linear, i64(8))),
-      i32(tlbArrayBytes - 16));
-    const slot = code.bind(op("i32.add", index, tlb));
-    const hit = op("i64.lt_u", op("i64.xor", load("i64.load", slot, array), linear), i64(4096));
-    const host = op("i32.add", load("i32.load", slot, array + 8), op("i32.wrap_i64", linear));
-    return code.bind(select(hit, host, i32(0)));
-  }
-
   bulk(kind: "movs" | "stos", form: StringForm): void {
     // Only where addresses are plain numbers going up: 64-bit mode, DF clear.
-    if (!this.#form.long || form.addressWidth !== 64) {
-      return;
+    if (this.#form.long && form.addressWidth === 64) {
+      bulkString(this, this.#env.tlb, kind, form);
     }
-    const { code } = this.#env;
-    code.if(op("i32.eqz", this.directionDown().node), () => {
-      const target = code.bind(this.stringTarget(form, true).node);
-      const targetHost = this.#peek(target, true);
-      code.if(targetHost, () => {
-        if (kind === "movs") {
-          this.#bulkMove(form, target, targetHost);
-        } else {
-          this.#bulkFill(form, target, targetHost);
-        }
-      });
-    }, undefined, true);
-  }
-
-  /** Whole elements from `linear` to the end of its page, at most `count`. */
-  #elementsInPage(form: StringForm, linear: Node, count: Node): Node {
-    const left = op("i64.sub", i64(4096), op("i64.and", linear, i64(4095)));
-    const whole = op("i64.shr_u", left, i64(Math.log2(form.width / 8)));
-    return select(op("i64.lt_u", whole, count), whole, count);
-  }
-
-  #bulkMove(form: StringForm, target: Node, targetHost: Node): void {
-    const { code } = this.#env;
-    const source = code.bind(this.stringSource(form).node);
-    const sourceHost = this.#peek(source, false);
-    code.if(sourceHost, () => {
-      const count = code.bind(this.#elementsInPage(form, source,
-        this.#elementsInPage(form, target, this.register(rcx, 64).node)));
-      const bytes = code.bind(op("i32.mul", op("i32.wrap_i64", count), i32(form.width / 8)));
-      // A target just above the source repeats a pattern; memory.copy would not.
-      const gap = op("i32.sub", targetHost, sourceHost);
-      code.if(op("i32.and", op("i32.ge_u", gap, bytes), op("i64.gt_u", count, i64(1))), () => {
-        code.copy(targetHost, sourceHost, bytes);
-        this.#advanceBulk(count, bytes, [rsi, rdi]);
-      });
-    });
-  }
-
-  #bulkFill(form: StringForm, target: Node, targetHost: Node): void {
-    const { code } = this.#env;
-    const value = this.register(0, form.width);
-    const byte = op("i32.and", form.width === 64
-      ? op("i32.wrap_i64", value.node) : value.node, i32(0xff));
-    const uniform = form.width === 8 ? i32(1) : form.width === 64
-      ? op("i64.eq", value.node, op("i64.mul", op("i64.extend_i32_u", byte),
-        i64(0x0101_0101_0101_0101n)))
-      : op("i32.eq", clean(value), op("i32.mul", byte, i32(form.width === 16 ? 0x101
-        : 0x0101_0101)));
-    const count = code.bind(this.#elementsInPage(form, target, this.register(rcx, 64).node));
-    code.if(op("i32.and", uniform, op("i64.gt_u", count, i64(1))), () => {
-      const bytes = code.bind(op("i32.mul", op("i32.wrap_i64", count), i32(form.width / 8)));
-      code.fill(targetHost, byte, bytes);
-      this.#advanceBulk(count, bytes, [rdi]);
-    });
-  }
-
-  #advanceBulk(count: Node, bytes: Node, pointers: readonly (6 | 7)[]): void {
-    const step = new Value(op("i64.extend_i32_u", bytes), 64, true);
-    for (const register of pointers) {
-      this.setRegister(register, this.add(this.register(register, 64), step));
-    }
-    this.setRegister(rcx, this.sub(this.register(rcx, 64), new Value(count, 64, true)));
   }
 }
-

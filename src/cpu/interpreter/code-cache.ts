@@ -15,8 +15,8 @@ import { emptyTlbArray } from "./tlb.ts";
 
 /** A run of straight code is cut here; the rest is decoded when it is reached. */
 const runInstructionsMax = 64;
-/** Room for one run: instructions of two micro-ops, and the jump that ends it. */
-const runBytesMax = (runInstructionsMax * 2 + 2) * microOp.bytes;
+/** Room for one run: instructions of three micro-ops, and the jump that ends it. */
+const runBytesMax = (runInstructionsMax * 3 + 2) * microOp.bytes;
 /** At the end of the arena: an instruction of two micro-ops and the jump behind it. */
 const singleBytes = 4 * microOp.bytes;
 

@@ -14,6 +14,7 @@ import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
 import type { MemoryMap } from "./memory-map.ts";
 import { buildMmu, type MmuFunctions } from "./mmu.ts";
+import { requireSimd } from "./simd.ts";
 
 /** Micro-ops that no instruction names. */
 export const builtin = {
@@ -36,7 +37,10 @@ export const builtin = {
   narrow16: 9,
   /** A 64-bit displacement takes the immediate's place too. */
   absolute: 10,
-  count: 11,
+  /** Whether SSE or MMX may be used at all, before a segment is looked at. */
+  requireSse: 11,
+  requireMmx: 12,
+  count: 13,
 } as const;
 
 export interface GeneratedInterpreter {
@@ -325,6 +329,15 @@ function buildBuiltin(
       code.set(main.result, code.callFor("i32", helper, upc));
       code.br(labels.finished);
       return;
+    case builtin.requireSse:
+    case builtin.requireMmx: {
+      const sse = which === builtin.requireSse;
+      requireSimd(code, sse, !sse, (vector) => {
+        code.store("i32.store", i32(0), i32(vector), state.faultVector);
+        code.br(labels.fault);
+      });
+      return;
+    }
     default:
       buildAddress(main, which, labels, mmu);
   }

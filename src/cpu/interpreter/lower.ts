@@ -2,6 +2,7 @@
 import { defined } from "../../base/assert.ts";
 import type { DecodedOperand, Instruction, MemoryReference } from "../decoder/instruction.ts";
 import { rsp } from "../isa/builder.ts";
+import type { Operand } from "../isa/builder.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { semantics, type Semantics } from "../isa/table.ts";
 import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";
@@ -22,7 +23,7 @@ export interface MicroOpFields {
 }
 
 export interface Lowered {
-  /** One or two micro-ops: the address, where it needs one of its own, and the operation. */
+  /** Up to three micro-ops: guard and address, where they need their own, and the operation. */
   readonly microOps: readonly MicroOpFields[];
   /** The last one is a helper and wants the instruction itself. */
   readonly needsInstruction: boolean;
@@ -96,6 +97,15 @@ function addressMicroOp(
     op.immediate = (operand?.width ?? 8) / 8 | (writes ? access.write : 0);
   }
   return op;
+}
+
+/** Outside 64-bit mode a segment is checked early; what forbids the instruction comes first. */
+function vectorGuards(each: CaseDescription, mode: CodeMode): MicroOpFields[] {
+  const uses = (file: Operand["file"]) => each.operands.some((operand) => operand.file === file);
+  if (mode.bits === 64) {
+    return [];
+  }
+  return uses("xmm") ? [blank(builtin.requireSse)] : uses("mmx") ? [blank(builtin.requireMmx)] : [];
 }
 
 /** Puts registers and numbers into the fields that the case reads. */
@@ -190,7 +200,7 @@ export function lower(
       if (mnemonic === "pop" && memory.base === rsp) {
         prefix.displacement = (prefix.displacement + instruction.operandWidth / 8) | 0;
       }
-      microOps.unshift(prefix);
+      microOps.unshift(...vectorGuards(each, mode), prefix);
       op.base = addressSlot;
     }
   }
