@@ -4,7 +4,7 @@ import type { Row } from "../../../src/cpu/isa/table.ts";
 import type { Batch, Case } from "./cases.ts";
 import { fx } from "./float-state.ts";
 import {
-  at, dataBase, edgeBytes, endBase, headerBytes, memoryBytes, middleBase, middleBytes,
+  at, codeBase, dataBase, edgeBytes, endBase, headerBytes, memoryBytes, middleBase, middleBytes,
   noVector, options,
 } from "./layout.ts";
 import { openFlags, shiftCount } from "./open-flags.ts";
@@ -139,15 +139,16 @@ class Comparison {
     if (each?.row.mnemonic === "cmps") {
       return true;
     }
-    // What lies beyond user space is present to Linux, which does not say otherwise.
-    const kernel = this.#native.getBigUint64(base + at.address, true) >= userEnd;
+    // What lies beyond user space is present to Linux, and the host program lies below the code.
+    const place = this.#native.getBigUint64(base + at.address, true);
+    const isForeign = place >= userEnd || place < BigInt(codeBase);
     const errors = this.#native.getUint32(base + at.error, true)
       ^ this.#ours.getUint32(base + at.error, true);
     // FRSTOR and its like may read their parts in any order.
     const distance = Number(this.#native.getBigInt64(base + at.address, true)
       - this.#ours.getBigInt64(base + at.address, true));
     const slack = each?.row.mnemonic === "x87" ? 112 : 1;
-    return (errors & (kernel ? ~1 : -1)) === 0 && Math.abs(distance) < slack;
+    return (errors & (isForeign ? ~1 : -1)) === 0 && Math.abs(distance) < slack;
   }
 
   #sameFloat(base: number): boolean {

@@ -113,8 +113,8 @@ export class Encoder {
     if (narrow && this.#chance(8)) {
       list.push(0x67);
     }
-    // GS is no segment in 32-bit code; that fault comes before what floating point has to say.
-    const mayFault = this.#bits === 64 || !usesFloat(row);
+    // GS is no segment in 32-bit code; which of two reasons to fault counts is open in these.
+    const mayFault = this.#bits === 64 || !(usesFloat(row) || row.mnemonic === "cmps");
     if (mayFault && this.#chance(8)) {
       list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
     }
