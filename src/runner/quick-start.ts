@@ -22,10 +22,10 @@ import { readStartOptions, startHelp, type StartOptions } from "./start-options.
 const checkLimitMs = 300_000;
 
 const endings: Readonly<Record<number, string>> = {
-  [exitStatus.reset]: "the guest asked for a reset",
-  [exitStatus.powerOff]: "the guest powered itself off",
-  [exitStatus.halted]: "the guest halted",
-  [exitStatus.tripleFault]: "the guest died of a triple fault",
+  [exitStatus.reset]: "reset",
+  [exitStatus.powerOff]: "powered off",
+  [exitStatus.halted]: "halted",
+  [exitStatus.tripleFault]: "triple fault",
   [exitStatus.error]: "tsbhyve could not run it",
 };
 
