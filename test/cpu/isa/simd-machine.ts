@@ -5,6 +5,7 @@ import { enterLongMode, setGate, testMachine } from "../system/machine-code.ts";
 const codeAt = 0x8000, gates = 0x9000, hlt = 0xf4;
 /** Where tests put memory operands; a multiple of 16. */
 export const dataAt = 0xa000;
+export const dataBytes = 1024;
 export const noFault = -1;
 
 const machine = testMachine();
@@ -39,7 +40,7 @@ export function execute(code: readonly number[], setup: Setup = {}): Outcome {
     setGate(machine, vector, gates + vector);
   }
   ram.set([...code, hlt], codeAt);
-  ram.fill(0, dataAt, dataAt + 64);
+  ram.fill(0, dataAt, dataAt + dataBytes);
   ram.set(setup.data ?? [], dataAt);
   cpu.setGpr(4, 0xe000n);
   cpu.setGpr(6, BigInt(dataAt));
@@ -62,7 +63,7 @@ export function execute(code: readonly number[], setup: Setup = {}): Outcome {
     mxcsr: cpu.u32(state.mxcsr), flags: cpu.flags,
     xmm: (number) => [cpu.u64(state.xmm + number * 16), cpu.u64(state.xmm + number * 16 + 8)],
     gpr: (number) => cpu.u64(registers + number * 8),
-    memory: ram.subarray(dataAt, dataAt + 64),
+    memory: ram.slice(dataAt, dataAt + dataBytes),
     x87: new DataView(cpu.bytes.buffer, state.x87, 160),
   };
 }
