@@ -91,8 +91,19 @@ export interface TemporaryFolder {
 /** A folder of our own that is gone when the process ends, however it ends short of SIGKILL. */
 export function temporaryFolder(parent: string, prefix: string): TemporaryFolder {
   makeFolder(parent);
-  const path = attempt("make a folder in", parent, () => mkdtempSync(join(parent, prefix)));
+  const path = attempt("make a folder in", parent, () =>
+    mkdtempSync(join(parent, `${prefix}${process.pid}-`)));
   return { path, remove: atProcessEnd(() => rmSync(path, { recursive: true, force: true })) };
+}
+
+/** Removes the temporary folders of processes that were killed. */
+export function removeAbandonedFolders(parent: string): void {
+  for (const name of listFolder(parent)) {
+    const pid = /^[a-z]+-(\d+)-\w{6}$/.exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid))) {
+      removeTree(join(parent, name));
+    }
+  }
 }
 
 /** Writes a file of `sizeBytes` in which all but the pieces is zero and takes no room. */

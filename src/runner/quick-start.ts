@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { exitStatus } from "../base/errors.ts";
 import { escapeKeysHelp } from "../backends/char/escape.ts";
 import {
-  cacheFolder, lockFile, temporaryFolder, type TemporaryFolder,
+  cacheFolder, lockFile, removeAbandonedFolders, temporaryFolder, type TemporaryFolder,
 } from "../host/folders.ts";
 import { CheckWatch, type Expected } from "./check-watch.ts";
 import { NoPackagesError } from "./debian/apt.ts";
@@ -73,6 +73,7 @@ export async function quickStart(
     surroundings.output.write(startHelp);
     return 0;
   }
+  removeAbandonedFolders(surroundings.cache);
   const linux = await linuxIfPossible(options, surroundings);
   const folder = temporaryFolder(surroundings.cache, "start-");
   try {

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { listFolder, lockFile, makeFolder, writeWholeFile } from "../../src/host/folders.ts";
+import {
+  listFolder, lockFile, makeFolder, removeAbandonedFolders, temporaryFolder, writeWholeFile,
+} from "../../src/host/folders.ts";
 import { CheckWatch } from "../../src/runner/check-watch.ts";
 import { linuxExpectation } from "../../src/runner/guests.ts";
 import { machineWords, shellLine } from "../../src/runner/machine-line.ts";
@@ -74,6 +76,18 @@ test("a lock is had by one process at a time, and not by one that is gone", () =
   assert.equal(lockFile(path), false);
   writeWholeFile(folder.file("stale"), "999999999\n");
   assert.equal(lockFile(folder.file("stale")), true);
+});
+
+test("temporary folders of killed processes are removed, those of running ones stay", () => {
+  const parent = folder.file("temporaries");
+  const mine = temporaryFolder(parent, "start-");
+  const parentNames = listFolder(parent);
+  makeFolder(join(parent, "start-999999999-AbCdEf"));
+  makeFolder(join(parent, "debian"));
+  removeAbandonedFolders(parent);
+  assert.deepEqual(listFolder(parent), ["debian", ...parentNames]);
+  mine.remove();
+  assert.deepEqual(listFolder(parent), ["debian"]);
 });
 
 interface Started {
