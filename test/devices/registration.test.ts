@@ -1,36 +1,23 @@
-import { nodeOf, parse, type OptionsOf, type Schema } from "../../src/config/options.ts";
-import { hostbridge } from "../../src/devices/pci/hostbridge.ts";
-import { lpc } from "../../src/devices/pci/lpc.ts";
+/** The registry of device models: unlike devices, each reading options of its own. */
+import { ConfigError } from "../../src/base/errors.ts";
+import { nodeOf } from "../../src/config/options.ts";
 import { fakeGuest } from "../../src/devices/testing/fake-guest.ts";
 import { fakePciEnv, fakePciHost } from "../../src/devices/testing/pci-slot.ts";
 import { RamDisk } from "../../src/devices/testing/ram-disk.ts";
-import { virtioBlk } from "../../src/devices/virtio/blk.ts";
-import { virtioRnd } from "../../src/devices/virtio/rnd.ts";
-import type { PciDeviceDescription } from "../../src/fabric/pci/description.ts";
-import type { PciDevice } from "../../src/fabric/pci/function.ts";
+import { devices } from "../../src/machine/registry.ts";
 import { assert, test } from "../support/harness.ts";
 
-type Values = { readonly [key: string]: string };
-
-/** What a registry of unlike devices keeps of each: it reads the options itself. */
-function entry<S extends Schema>(description: PciDeviceDescription<S, OptionsOf<S>>) {
-  return {
-    name: description.name,
-    make(values: Values): PciDevice | readonly string[] {
-      const parsed = parse(description.options, nodeOf(values, "pci.0.3.0"));
-      const guest = fakeGuest();
-      const env = fakePciEnv(guest, fakePciHost(guest), { block: new RamDisk(4096) });
-      return parsed.ok ? description.create(parsed.value, env)
-        : parsed.problems.map(({ key }) => key);
-    },
-  };
+/** The ids of a device with these keys, or the keys that are wrong. */
+function make(name: string, values: Readonly<Record<string, string>>) {
+  const guest = fakeGuest();
+  const env = fakePciEnv(guest, fakePciHost(guest), { block: new RamDisk(4096) });
+  try {
+    return devices.get(name)?.create(nodeOf(values, "pci.0.3.0"), env).pci.readConfig(0, 4);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.problems.map(({ key }) => key);
+  }
 }
-
-const idOf = (made: PciDevice | readonly string[]) =>
-  "pci" in made ? made.pci.readConfig(0, 4) : made;
-const registry = [entry(hostbridge), entry(lpc), entry(virtioBlk), entry(virtioRnd)];
-const make = (name: string, values: Values) =>
-  idOf(registry.find((each) => each.name === name)?.make(values) ?? []);
 
 test("unlike devices fit into one registry, each with its own options", () => {
   assert.equal(make("hostbridge", {}), 0x1275_1275);
