@@ -1,5 +1,6 @@
 /** The processor after power-on or INIT (Intel SDM 3A table 9-1). */
 import { segmentIndex, state } from "../layout.ts";
+import { X87 } from "../x87/x87.ts";
 import type { GuestState } from "./guest-state.ts";
 
 const codeAttributes = 0x9b, dataAttributes = 0x93;
@@ -36,4 +37,5 @@ export function resetState(cpu: GuestState): void {
   cpu.setU32(state.mxcsr, mxcsrDefault);
   cpu.setU64(state.pat, patDefault);
   cpu.bytes.fill(0, state.xmm, state.xmm + 0x200);
+  new X87(cpu.view, state.x87).reset();
 }

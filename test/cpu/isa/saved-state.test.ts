@@ -96,3 +96,11 @@ test("XRSTOR refuses unknown components and compacted images", () => {
   assert.equal(load(image((view) => view.setBigUint64(headerAt + 16, 1n, true))).vector, vector.gp);
   assert.equal(load(image((view) => view.setBigUint64(headerAt + 24, 1n, true))).vector, noFault);
 });
+
+test("the x87 after power-on has all exceptions unmasked and all registers zero", () => {
+  const view = viewOf(execute(fxsave));
+  assert.equal(view.getUint16(0, true), 0x40);
+  assert.equal(view.getUint16(2, true), 0);
+  assert.equal(view.getUint8(4), 0xff);
+  assert.equal(view.getUint32(24, true), 0x1f80);
+});
