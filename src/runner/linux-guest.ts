@@ -9,8 +9,6 @@ import { buildInitrd } from "./initrd.ts";
 export interface LinuxGuest {
   readonly kernelPath: string;
   readonly initrdPath: string;
-  /** The package the kernel is from, with its version. */
-  readonly kernelPackage: string;
 }
 
 /** The checkout this file was compiled in. */
@@ -31,5 +29,5 @@ export async function prepareLinux(options: FetchOptions): Promise<LinuxGuest> {
   });
   const initrdPath = join(options.cache, "initrd.cpio");
   writeWholeFile(initrdPath, initrd);
-  return { kernelPath: parts.kernelPath, initrdPath, kernelPackage: parts.kernelPackage };
+  return { kernelPath: parts.kernelPath, initrdPath };
 }
