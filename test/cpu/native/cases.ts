@@ -7,11 +7,14 @@ import {
   slotStart,
 } from "./layout.ts";
 import { fx, writeFloatState } from "./float-state.ts";
+import { keepAddress, makePrelude, noPrelude, type Prelude } from "./prelude.ts";
 import { writeValue, type Random } from "./values.ts";
 
 export interface Case {
   readonly row: Row;
   readonly encoded: Encoded;
+  /** What runs before it. */
+  readonly prelude: Prelude;
 }
 
 /** Records as the native host wants them, and what each is about. */
@@ -82,19 +85,23 @@ class CaseWriter {
     const start = codeBase + slot * slotBytes + slotStart;
     this.#writeState(start, float);
     const target = this.#target();
-    const encoded = this.#encoder.encode(row, base, start, target);
+    const drafted = this.#chance(50) ? makePrelude(row.mnemonic, this.#bits, this.#random)
+      : noPrelude;
+    const encoded = this.#encoder.encode(row, base, start + drafted.bytes.length, target);
+    const prelude = keepAddress(drafted, encoded, jumps(row));
+    const code = [...prelude.bytes, ...encoded.bytes];
     this.#view.setUint32(base + at.options,
       (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0)
       | (this.#bits === 32 ? options.compatible : 0), true);
-    this.#view.setUint32(base + at.codeLength, encoded.bytes.length, true);
-    for (const [index, byte] of encoded.bytes.entries()) {
+    this.#view.setUint32(base + at.codeLength, code.length, true);
+    for (const [index, byte] of code.entries()) {
       this.#view.setUint8(base + at.code + index, byte);
     }
     this.#aim(row, encoded, start);
     for (let number = 0; this.#bits === 32 && number < 16; number += 1) {
       this.#setGpr(number, this.#lowOf(number));
     }
-    return { row, encoded };
+    return { row, encoded, prelude };
   }
 
   #writeState(start: number, float: boolean): void {

@@ -118,7 +118,7 @@ class Comparison {
     // A fault leaves all flags alone, so none is open then.
     const finished = this.#vector(base) === noVector
       || (this.#native.getUint32(base + at.options, true) & options.stopAtOnce) !== 0;
-    const open = finished ? openFlags(each, this.#clBefore(base)) : 0;
+    const open = each.prelude.open | (finished ? openFlags(each, this.#clBefore(base)) : 0);
     const differing = this.#native.getUint32(base + at.rflags, true)
       ^ this.#ours.getUint32(base + at.rflags, true);
     return differing & comparedFlags & ~open;
@@ -272,7 +272,12 @@ const hex = (bytes: Uint8Array) =>
 function disassemble(code: Uint8Array, rip: bigint, bits: number): string {
   const decoder = new Decoder(bits, code, DecoderOptions.None);
   decoder.ip = rip;
-  return new Formatter(FormatterSyntax.Intel).format(decoder.decode());
+  const formatter = new Formatter(FormatterSyntax.Intel);
+  const lines: string[] = [];
+  while (decoder.canDecode) {
+    lines.push(formatter.format(decoder.decode()));
+  }
+  return lines.join("; ");
 }
 
 /** All differences between two answers to a batch. */

@@ -18,6 +18,7 @@ export interface Encoded {
 }
 
 const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
+const twoAccesses = new Set(["cmps", "pop"]);
 const bitStrings = new Set(["bt", "bts", "btr", "btc"]);
 /** BSF and BSR with F3 may be TZCNT and LZCNT; a repeat prefix can change the sense of LOOPcc. */
 const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
@@ -114,7 +115,7 @@ export class Encoder {
       list.push(0x67);
     }
     // GS is no segment in 32-bit code; which of two reasons to fault counts is open in these.
-    const mayFault = this.#bits === 64 || !(usesFloat(row) || row.mnemonic === "cmps");
+    const mayFault = this.#bits === 64 || !(usesFloat(row) || twoAccesses.has(row.mnemonic));
     if (mayFault && this.#chance(8)) {
       list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
     }
@@ -270,7 +271,7 @@ export class Encoder {
   #branch(count: number): void {
     const length = this.#bytes.length + count;
     const far = count >= 2 && this.#chance(10);
-    const before = -length - 1 - this.#random() % 20;
+    const before = -length - 5 - this.#random() % 16; // In front of the prelude, too.
     const behind = 1 + this.#random() % (slotStart - 40 - 2);
     const distance = far ? this.#random() >>> 2 : this.#chance(50) ? before : behind;
     this.#push(distance >>> 0, count);

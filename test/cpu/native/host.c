@@ -169,7 +169,7 @@ static uint8_t *const end_at = (uint8_t *)data_base + data_bytes - edge;
 /* Places the instruction, and behind it a jump back or, for branches, nothing but HLT. */
 static void place(uint8_t *at, const struct record *r)
 {
-	uint32_t length = r->code_length > 15 ? 15 : r->code_length;
+	uint32_t length = r->code_length > sizeof r->code ? sizeof r->code : r->code_length;
 	memset(at - 24, 0xf4, 64);
 	memcpy(at, r->code, length);
 	if (r->options & stop_at_once)
