@@ -1,7 +1,7 @@
 /** The two guests that `npm start` knows, ready to boot: Debian's Linux and the built-in one. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { fileSize, writeSparseFile, writeWholeFile } from "../host/folders.ts";
+import { removeTree, writeSparseFile, writeWholeFile } from "../host/folders.ts";
 import { answerSector, builtinDiskBytes, fnvText, markerSector } from "./builtin/marker.ts";
 import { builtinGuest } from "./builtin/guest.ts";
 import type { Expected } from "./check-watch.ts";
@@ -53,9 +53,8 @@ export function builtinMachine(folder: string, nonce: string): GuestMachine {
   const kernelPath = join(folder, "builtin-guest.elf");
   const diskPath = join(folder, "builtin-disk.img");
   writeWholeFile(kernelPath, builtinGuest());
-  if (fileSize(diskPath) === undefined) {
-    writeSparseFile(diskPath, builtinDiskBytes, [{ at: 0, content: markerSector(nonce) }]);
-  }
+  removeTree(diskPath); // One from before has another nonce.
+  writeSparseFile(diskPath, builtinDiskBytes, [{ at: 0, content: markerSector(nonce) }]);
   return { kernelPath, diskPath, memory: "64M" };
 }
 

@@ -128,8 +128,8 @@ function prepare(
 ): Prepared {
   const nonce = randomBytes(8).toString("hex");
   if (linux === undefined) {
-    // What --prepare names must still be there when this process is gone.
-    const home = options.prepare ? surroundings.cache : folder.path;
+    // A command line that was printed must still work when this process is gone.
+    const home = options.check ? folder.path : surroundings.cache;
     const machine = builtinMachine(home, nonce);
     return { machine, expected: builtinExpectation(nonce), selfTesting: true };
   }

@@ -119,6 +119,18 @@ test("a host without apt, or without a network, is told why", async () => {
   });
 });
 
+test("without a network, an update goes on with what is there", async () => {
+  const wanted = options(fakeApt({}, []));
+  const first = await fetchLinux(wanted);
+  const said: string[] = [];
+  const again = await fetchLinux({
+    ...wanted, update: true, run: fakeApt({ updateWorks: false }, []),
+    stages: { say: (text) => said.push(text), progress: () => {} },
+  });
+  assert.deepEqual(again, first);
+  assert.match(said.at(-1) ?? "", /^no newer packages: apt-get update failed/);
+});
+
 test("a package that differs from what apt promised is not unpacked", async () => {
   const flipped = (content: Uint8Array) => content.map((byte, at) => at === 200 ? byte ^ 1 : byte);
   const wanted = options(fakeApt({ damage: flipped }, []));

@@ -46,15 +46,38 @@ export interface FetchOptions {
 /** The parts, fetched if need be. Throws NoPackagesError where the host cannot provide them. */
 export async function fetchLinux(options: FetchOptions): Promise<LinuxParts> {
   const unpacked = join(options.cache, "debian");
-  const update = options.update === true;
-  if (!update) {
-    const names = listFolder(unpacked).filter((name) => isComplete(join(unpacked, name)));
-    const kernel = names.findLast((name) => name.startsWith("linux-image-"));
-    const busybox = names.findLast((name) => name.startsWith(`${busyboxPackage}_`));
-    if (kernel !== undefined && busybox !== undefined) {
-      return readParts(unpacked, kernel, busybox);
-    }
+  const present = findUnpacked(unpacked);
+  if (present !== undefined && options.update !== true) {
+    return readParts(unpacked, ...present);
   }
+  try {
+    const fetched = await fetchNewest(options, unpacked);
+    for (const name of listFolder(unpacked)) {
+      if (!fetched.includes(name)) {
+        removeTree(join(unpacked, name)); // An older version, or one that was never finished.
+      }
+    }
+    return readParts(unpacked, ...fetched);
+  } catch (error) {
+    if (!(error instanceof NoPackagesError) || present === undefined) {
+      throw error;
+    }
+    options.stages.say(`no newer packages: ${error.message}; going on with ${present.join(", ")}`);
+    return readParts(unpacked, ...present);
+  }
+}
+
+/** Names of the folders with the kernel and with busybox. */
+type Unpacked = readonly [kernel: string, busybox: string];
+
+function findUnpacked(unpacked: string): Unpacked | undefined {
+  const names = listFolder(unpacked).filter((name) => isComplete(join(unpacked, name)));
+  const kernel = names.findLast((name) => name.startsWith("linux-image-"));
+  const busybox = names.findLast((name) => name.startsWith(`${busyboxPackage}_`));
+  return kernel === undefined || busybox === undefined ? undefined : [kernel, busybox];
+}
+
+async function fetchNewest(options: FetchOptions, unpacked: string): Promise<Unpacked> {
   const apt = new Apt({
     folder: join(options.cache, "apt"), stages: options.stages,
     run: options.run ?? runCommand,
@@ -62,22 +85,16 @@ export async function fetchLinux(options: FetchOptions): Promise<LinuxParts> {
   });
   options.stages.say(`asking apt for ${kernelMetaPackage} and ${busyboxPackage}`);
   await apt.require();
-  if (update) {
+  if (options.update === true) {
     await apt.update();
   }
-  const [kernel, busybox] = await fetchWithFreshLists(apt, options, unpacked);
-  for (const name of listFolder(unpacked)) {
-    if (name !== kernel && name !== busybox) {
-      removeTree(join(unpacked, name)); // An older version, or a folder that was never finished.
-    }
-  }
-  return readParts(unpacked, kernel, busybox);
+  return fetchWithFreshLists(apt, options, unpacked);
 }
 
 /** Lists may be missing, or so old that the server has the files no more: then read them anew. */
 async function fetchWithFreshLists(
   apt: Apt, options: FetchOptions, unpacked: string,
-): Promise<readonly [string, string]> {
+): Promise<Unpacked> {
   try {
     return await fetchPackages(apt, options, unpacked);
   } catch (error) {
@@ -89,10 +106,9 @@ async function fetchWithFreshLists(
   }
 }
 
-/** Returns the names of the two folders with what was unpacked. */
 async function fetchPackages(
   apt: Apt, options: FetchOptions, unpacked: string,
-): Promise<readonly [string, string]> {
+): Promise<Unpacked> {
   const dependencies = await apt.dependencies(kernelMetaPackage);
   const kernelPackage = dependencies?.find((name) => name.startsWith("linux-image-"));
   if (kernelPackage === undefined) {
