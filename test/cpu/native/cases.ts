@@ -233,10 +233,12 @@ const rmOf = ({ encoded: { modrm, rex } }: Aim) => (modrm & 7) | (rex & 1) << 3;
 
 function aimString(aim: Aim): void {
   const usesGs = aim.encoded.bytes.includes(0x65);
-  aim.setGpr(rsi, aim.target() - (usesGs ? gsBase : 0));
-  aim.setGpr(rdi, aim.target());
+  const source = aim.target();
+  aim.setGpr(rsi, source - (usesGs ? gsBase : 0));
+  // Some overlap, so that a move repeats a pattern.
+  aim.setGpr(rdi, aim.chance(30) ? source + aim.random() % 40 - 20 : aim.target());
   if (aim.encoded.repeats) {
-    aim.setGpr(rcx, aim.random() % 12);
+    aim.setGpr(rcx, aim.random() % (aim.chance(30) ? 64 : 12));
   }
 }
 
