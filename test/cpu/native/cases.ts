@@ -3,8 +3,8 @@ import type { Row } from "../../../src/cpu/isa/table.ts";
 import { Encoder, type Encoded } from "./encode.ts";
 import {
   at, codeBase, dataBase, dataBytes, edgeBytes, endBase, floatRecordBytes, gsBase, headerBytes,
-  integerRecordBytes, memoryBytes, middleBase, middleBytes, options, slotBytes, slotCount,
-  slotStart,
+  integerRecordBytes, memoryBytes, middleBase, middleBytes, narrowBase, narrowSlotCount, options,
+  slotBytes, slotCount, slotStart, type CodeBits,
 } from "./layout.ts";
 import { fx, writeFloatState } from "./float-state.ts";
 import { keepAddress, makePrelude, noPrelude, type Prelude } from "./prelude.ts";
@@ -22,7 +22,7 @@ export interface Batch {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly recordBytes: number;
-  readonly bits: 32 | 64;
+  readonly bits: CodeBits;
   readonly cases: readonly Case[];
 }
 
@@ -36,9 +36,9 @@ const jumps = (row: Row) => stops.has(row.mnemonic) || /^j[0-9A-F]$/.test(row.mn
 
 export function makeBatch(
   groups: readonly (readonly Row[])[], count: number,
-  { float, bits }: { readonly float: boolean; readonly bits: 32 | 64 }, random: Random,
+  { float, bits }: { readonly float: boolean; readonly bits: CodeBits }, random: Random,
 ): Batch {
-  const size = Math.min(count, slotCount);
+  const size = Math.min(count, bits === 16 ? narrowSlotCount : slotCount);
   const recordBytes = float ? floatRecordBytes : integerRecordBytes;
   const bytes = new Uint8Array(headerBytes + size * recordBytes);
   const view = new DataView(bytes.buffer);
@@ -60,12 +60,12 @@ class CaseWriter {
   readonly #view: DataView;
   readonly #random: Random;
   readonly #encoder: Encoder;
-  readonly #bits: 32 | 64;
+  readonly #bits: CodeBits;
   #base = 0;
   /** Values that the memory of the cases is made of. */
   readonly #pool = new Uint8Array(poolBytes);
 
-  constructor(view: DataView, random: Random, bits: 32 | 64) {
+  constructor(view: DataView, random: Random, bits: CodeBits) {
     const pool = new DataView(this.#pool.buffer);
     for (let offset = 0; offset < poolBytes; offset += 8) {
       writeValue(pool, offset, random);
@@ -92,13 +92,14 @@ class CaseWriter {
     const code = [...prelude.bytes, ...encoded.bytes];
     this.#view.setUint32(base + at.options,
       (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0)
-      | (this.#bits === 32 ? options.compatible : 0), true);
+      | (this.#bits !== 64 ? options.compatible : 0)
+      | (this.#bits === 16 ? options.narrow : 0), true);
     this.#view.setUint32(base + at.codeLength, code.length, true);
     for (const [index, byte] of code.entries()) {
       this.#view.setUint8(base + at.code + index, byte);
     }
     this.#aim(row, encoded, start);
-    for (let number = 0; this.#bits === 32 && number < 16; number += 1) {
+    for (let number = 0; this.#bits !== 64 && number < 16; number += 1) {
       this.#setGpr(number, this.#lowOf(number));
     }
     return { row, encoded, prelude };
@@ -180,8 +181,9 @@ class CaseWriter {
 
   /** Where code may go: a place of the slot, or memory that holds no code. */
   #codeTarget(start: number): number {
-    return this.#chance(80) ? start - 1 - this.#random() % 20
-      : 0x3000_0000 + this.#random() % 0x1000_0000;
+    const base = this.#bits === 16 ? codeBase : 0;
+    return this.#chance(80) || base !== 0 ? start - base - 1 - this.#random() % 20
+      : 0x5000_0000 + this.#random() % 0x1000_0000;
   }
 
   /** Sets what the instruction uses besides its explicit operands. */
@@ -195,6 +197,7 @@ class CaseWriter {
         setGpr: (number, low, high) => this.#setGpr(number, low, high),
         low: (number) => this.#lowOf(number),
         poke: (linear, low, high) => this.#poke(linear, low, high),
+        dataBase: this.#bits === 16 ? narrowBase : 0,
         maskExceptions: () => this.#maskExceptions(),
       });
     }
@@ -223,6 +226,8 @@ interface Aim {
   setGpr(number: number, low: number, high?: number): void;
   low(number: number): number;
   poke(linear: number, low: number, high: number): void;
+  /** Where the data segment starts. */
+  readonly dataBase: number;
   /** Masks the exceptions of SSE. */
   maskExceptions(): void;
 }
@@ -234,9 +239,10 @@ const rmOf = ({ encoded: { modrm, rex } }: Aim) => (modrm & 7) | (rex & 1) << 3;
 function aimString(aim: Aim): void {
   const usesGs = aim.encoded.bytes.includes(0x65);
   const source = aim.target();
-  aim.setGpr(rsi, source - (usesGs ? gsBase : 0));
+  aim.setGpr(rsi, source - aim.dataBase - (usesGs ? gsBase : 0));
   // Some overlap, so that a move repeats a pattern.
-  aim.setGpr(rdi, aim.chance(30) ? source + aim.random() % 40 - 20 : aim.target());
+  const target = aim.chance(30) ? source + aim.random() % 40 - 20 : aim.target();
+  aim.setGpr(rdi, target - aim.dataBase);
   if (aim.encoded.repeats) {
     aim.setGpr(rcx, aim.random() % (aim.chance(30) ? 64 : 12));
   }
@@ -293,7 +299,7 @@ const rules: Record<string, (aim: Aim) => void> = {
   div: aimDivision, idiv: aimDivision,
   xlat: (aim) => {
     const usesGs = aim.encoded.bytes.includes(0x65);
-    aim.setGpr(rbx, aim.target() - (usesGs ? gsBase : 0) - (aim.low(rax) & 0xff));
+    aim.setGpr(rbx, aim.target() - aim.dataBase - (usesGs ? gsBase : 0) - (aim.low(rax) & 0xff));
   },
   leave: (aim) => aim.setGpr(rbp, aim.target()),
   // Frames that overlap the one they are copied to are copied in pieces, or not.
@@ -308,7 +314,7 @@ const rules: Record<string, (aim: Aim) => void> = {
   // Which partial result raises an exception first is up to the processor (SDM 2, DPPS).
   dpps: (aim) => aim.maskExceptions(),
   dppd: (aim) => aim.maskExceptions(),
-  maskmov: (aim) => aim.setGpr(rdi, aim.target()),
+  maskmov: (aim) => aim.setGpr(rdi, aim.target() - aim.dataBase),
   // The trap flag would stop the next instruction, not this one.
   popf: (aim) => {
     aim.setGpr(rsp, border - 64 + aim.random() % 128);

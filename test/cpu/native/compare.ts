@@ -4,7 +4,7 @@ import type { Row } from "../../../src/cpu/isa/table.ts";
 import type { Batch, Case } from "./cases.ts";
 import { fx } from "./float-state.ts";
 import {
-  at, codeBase, dataBase, edgeBytes, endBase, headerBytes, memoryBytes, middleBase, middleBytes,
+  at, dataBase, edgeBytes, endBase, foreignEnd, headerBytes, memoryBytes, middleBase, middleBytes,
   noVector, options,
 } from "./layout.ts";
 import { openFlags, shiftCount } from "./open-flags.ts";
@@ -30,7 +30,8 @@ function isOpen(each: Case, cl: number, faulted: boolean): boolean {
   const { row: { mnemonic }, encoded } = each;
   if (faulted) {
     // Processors may have moved some of the values before; ours then has moved none.
-    return mnemonic === "enter" || mnemonic === "pusha" || mnemonic === "popa";
+    return mnemonic === "enter" || mnemonic === "pusha" || mnemonic === "popa"
+      || mnemonic === "cmps"; // Which of two bad addresses it meets first.
   }
   const count = shiftCount(each, cl) ?? 0;
   return (mnemonic === "bswap" && encoded.operandWidth === 16)
@@ -70,7 +71,10 @@ class Comparison {
       && this.#sameFlags(each, base) && this.#sameFault(base) && this.#sameFloat(base))) {
       return [];
     }
-    const sameEnd = this.#sameWords(base, at.rip, 12);
+    const faults = [this.#native, this.#ours]
+      .map((data) => data.getUint32(base + at.vector, true) !== noVector);
+    const sameEnd = this.#sameWords(base, at.rip, 8) && faults[0] === faults[1]
+      && (each.row.mnemonic === "cmps" || this.#sameWords(base, at.vector, 4));
     if (sameEnd && isOpen(each, this.#clBefore(base), this.#vector(base) !== noVector)) {
       return [];
     }
@@ -134,14 +138,10 @@ class Comparison {
     if (vector !== pageFaultVector) {
       return vector === noVector || this.#sameWords(base, at.error, 4);
     }
-    // Which of two bad addresses CMPS meets first is up to the processor.
     const each = this.#batch.cases[base / this.#batch.recordBytes];
-    if (each?.row.mnemonic === "cmps") {
-      return true;
-    }
-    // What lies beyond user space is present to Linux, and the host program lies below the code.
+    // What lies beyond user space is present to Linux, and the host program lies below.
     const place = this.#native.getBigUint64(base + at.address, true);
-    const isForeign = place >= userEnd || place < BigInt(codeBase);
+    const isForeign = place >= userEnd || place < BigInt(foreignEnd);
     const errors = this.#native.getUint32(base + at.error, true)
       ^ this.#ours.getUint32(base + at.error, true);
     // FRSTOR and its like may read their parts in any order.

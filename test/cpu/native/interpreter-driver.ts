@@ -7,7 +7,7 @@ import type { Batch } from "./cases.ts";
 import { fx } from "./float-state.ts";
 import {
   at, codeBase, codeBytes, dataBase, dataBytes, edgeBytes, gsBase, headerBytes,
-  middleBytes, noVector, options,
+  middleBytes, narrowBase, narrowLimit, noVector, options, type CodeBits,
 } from "./layout.ts";
 
 const ramBytes = 4 << 20;
@@ -99,13 +99,19 @@ export class InterpreterDriver {
     this.#setMode(64);
   }
 
-  /** 64-bit code, or 32-bit code in compatibility mode. */
-  #setMode(bits: 32 | 64): void {
-    this.#cpu.setSegment(segmentIndex.cs, {
-      base: 0n, limit: 0xffff_ffff, selector: bits === 64 ? 0x33 : 0x23,
-      attributes: bits === 64 ? 0xa0fb : 0xc0fb,
-    });
-    this.#cpu.sync();
+  /** 64-bit code, or 32-bit or 16-bit code in compatibility mode. */
+  #setMode(bits: CodeBits): void {
+    const cpu = this.#cpu;
+    const flat = { base: 0n, limit: 0xffff_ffff };
+    cpu.setSegment(segmentIndex.cs, bits === 16
+      ? { base: BigInt(codeBase), limit: 0xffff, selector: 7, attributes: 0xfb }
+      : { ...flat, selector: bits === 64 ? 0x33 : 0x23, attributes: bits === 64 ? 0xa0fb : 0xc0fb });
+    for (const index of [segmentIndex.es, segmentIndex.ds]) {
+      cpu.setSegment(index, bits === 16
+        ? { base: BigInt(narrowBase), limit: narrowLimit, selector: 0xf, attributes: 0xf3 }
+        : { ...flat, selector: 0x2b, attributes: 0xc0f3 });
+    }
+    cpu.sync();
   }
 
   /** Runs a batch; the answer has the form of the native host's. */
@@ -133,7 +139,9 @@ export class InterpreterDriver {
     const cpu = this.#cpu;
     const float = (view.getUint32(base + at.options, true) & options.float) !== 0;
     this.#load(answer, view, base, float);
-    const start = view.getUint32(base + at.rip, true);
+    const origin = (view.getUint32(base + at.options, true) & options.narrow) !== 0 ? codeBase : 0;
+    const start = view.getUint32(base + at.rip, true) - origin;
+    cpu.rip = BigInt(start);
     cpu.faultVector = noVector;
     cpu.faultError = 0;
     try {
@@ -162,7 +170,6 @@ export class InterpreterDriver {
     const cpu = this.#cpu;
     cpu.bytes.set(answer.subarray(base + at.gpr, base + at.gpr + 128), registers);
     cpu.flags = view.getUint32(base + at.rflags, true);
-    cpu.rip = view.getBigUint64(base + at.rip, true);
     this.#dataWords.fill(0n);
     this.#copyMemory(answer, base, true);
     if (float) {

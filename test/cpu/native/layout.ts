@@ -1,7 +1,9 @@
 /** The records that host.c reads and answers, and the address space it runs them in. */
 
 /** Code lies in slots; the last one's instruction may reach into the next page. */
-export const codeBase = 0x1000_0000;
+export const codeBase = 0x4000_0000;
+/** Below are the memory of the host program and nothing of ours. */
+export const foreignEnd = 0x1000_0000;
 export const codeBytes = 0x1_1000;
 export const slotBytes = 64;
 /** Where in its slot an instruction starts: every 64th slot then crosses a page. */
@@ -31,6 +33,13 @@ export const floatRecordBytes = 1344;
 export const headerBytes = 8;
 
 /** `compatible`: 32-bit code, as a 64-bit kernel runs it (compatibility mode). */
-export const options = { float: 1, stopAtOnce: 2, compatible: 4 } as const;
+export const options = { float: 1, stopAtOnce: 2, compatible: 4, narrow: 8 } as const;
+
+/** Size of the code: 16-bit code has segments that start at `codeBase` and at `narrowBase`. */
+export type CodeBits = 16 | 32 | 64;
+export const narrowBase = 0x2000_0000;
+export const narrowLimit = 0x2fff;
+/** 16-bit code has 64 KiB. */
+export const narrowSlotCount = 1000;
 /** No exception: the instruction was left behind. */
 export const noVector = 0xffff;

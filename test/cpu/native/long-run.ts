@@ -1,4 +1,4 @@
-/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --bits 32|64 --only add`. */
+/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --bits 16|32|64 --only add`. */
 import { parseArgs } from "node:util";
 import { nativeHost } from "./host.ts";
 import { compareWithHost, report } from "./run.ts";
@@ -9,8 +9,8 @@ const { values } = parseArgs({ options: {
 } });
 const cases = Number(values.cases), seed = Number(values.seed);
 const kinds = values.kind === undefined ? ["integer", "float"] : [values.kind];
-const modes = values.bits === undefined ? [64, 32] as const
-  : [values.bits === "32" ? 32 : 64] as const;
+const modes = values.bits === undefined ? [64, 32, 16] as const
+  : [values.bits === "16" ? 16 : values.bits === "32" ? 32 : 64] as const;
 const only = values.only?.split(",");
 
 async function main(): Promise<number> {

@@ -4,6 +4,7 @@
  */
 import { eflags } from "../../../src/cpu/layout.ts";
 import type { Encoded } from "./encode.ts";
+import type { CodeBits } from "./layout.ts";
 import type { Random } from "./values.ts";
 
 export interface Prelude {
@@ -24,11 +25,11 @@ const unary = [[0xfe, 0], [0xfe, 1], [0xf6, 3]] as const;
 const looksAtAf = new Set(["lahf", "pushf", "daa", "das", "aaa", "aas"]);
 
 /** For the instruction `mnemonic`: a comparison, or arithmetic on one of R8 to R15. */
-export function makePrelude(mnemonic: string, bits: 32 | 64, random: Random): Prelude {
+export function makePrelude(mnemonic: string, bits: CodeBits, random: Random): Prelude {
   const choice = random();
   const wide = choice & 1;
   const narrow = (choice & 6) === 6 ? [0x66] : [];
-  if (bits === 32) {
+  if (bits !== 64) {
     const opcode = (choice & 8) !== 0 && !looksAtAf.has(mnemonic) ? test : compare;
     const open = opcode === test ? eflags.af : 0;
     return { bytes: [...narrow, opcode | wide, 0xc0 | choice >>> 8 & 0x3f], open };

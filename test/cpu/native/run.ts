@@ -7,7 +7,7 @@ import { differences, type Difference } from "./compare.ts";
 import { nativeRows } from "./forms.ts";
 import type { NativeHost } from "./host.ts";
 import { InterpreterDriver } from "./interpreter-driver.ts";
-import { at, noVector, options, slotCount } from "./layout.ts";
+import { at, noVector, options, slotCount, type CodeBits } from "./layout.ts";
 import { listenToSemantics } from "./open-flags.ts";
 
 const shownMax = 40;
@@ -25,8 +25,8 @@ export interface Request {
   readonly cases: number;
   readonly seed: number;
   readonly float: boolean;
-  /** 64-bit code, or 32-bit code in compatibility mode. */
-  readonly bits: 32 | 64;
+  /** 64-bit code, or 32-bit or 16-bit code in compatibility mode. */
+  readonly bits: CodeBits;
   /** Only these instructions, if any are named. */
   readonly only?: readonly string[];
 }
@@ -78,7 +78,7 @@ function note(outcome: Outcome, { mnemonic, what, text }: Difference): void {
 
 /** Instructions of the table that the comparison runs, for the curious. */
 export function comparedMnemonics(): { compared: string[]; all: string[] } {
-  const compared = [false, true].flatMap((float) => ([32, 64] as const)
+  const compared = [false, true].flatMap((float) => ([16, 32, 64] as const)
     .flatMap((bits) => nativeRows(cpuFeatures, float, bits)))
     .map((group) => group[0]?.mnemonic ?? "");
   return { compared: [...new Set(compared)], all: [...new Set(rows.map((row) => row.mnemonic))] };
