@@ -8,7 +8,10 @@ const rax = 0;
 const { cf, af, zf, sf, pf } = eflags;
 
 const accumulator = (cpu: Processor) => cpu.gpr32(rax) & 0xffff;
-const setAccumulator = (cpu: Processor, ax: number) => cpu.setGprSized(rax, 16, BigInt(ax & 0xffff));
+
+function setAccumulator(cpu: Processor, ax: number): void {
+  cpu.setGprSized(rax, 16, BigInt(ax & 0xffff));
+}
 
 /** The low digit needs adjusting. */
 function adjusts(cpu: Processor): boolean {

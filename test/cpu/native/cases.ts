@@ -115,7 +115,8 @@ class CaseWriter {
     view.setBigUint64(base + at.rflags, BigInt((random() & 0x8d5) | 0x202 | down), true);
     view.setBigUint64(base + at.rip, BigInt(start), true);
     const from = random() % (poolBytes - memoryBytes) & ~7;
-    new Uint8Array(view.buffer).set(this.#pool.subarray(from, from + memoryBytes), base + at.memory);
+    const memory = this.#pool.subarray(from, from + memoryBytes);
+    new Uint8Array(view.buffer).set(memory, base + at.memory);
     if (float) {
       writeFloatState(view, base + at.fx, random);
     }

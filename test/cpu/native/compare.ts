@@ -66,8 +66,8 @@ class Comparison {
   parts(index: number): string[] {
     const base = index * this.#batch.recordBytes;
     const each = this.#batch.cases[index];
-    if (each === undefined || (this.#sameWords(base, at.gpr, 128) && this.#sameWords(base, at.rip, 12)
-      && this.#sameWords(base, at.memory, memoryBytes)
+    if (each === undefined || (this.#sameWords(base, at.gpr, 128)
+      && this.#sameWords(base, at.rip, 12) && this.#sameWords(base, at.memory, memoryBytes)
       && this.#sameFlags(each, base) && this.#sameFault(base) && this.#sameFloat(base))) {
       return [];
     }
@@ -190,7 +190,8 @@ class Comparison {
 
   /** Two significands differ by one in the last place. */
   #nearly(offset: number): boolean {
-    const difference = this.#native.getBigInt64(offset, true) - this.#ours.getBigInt64(offset, true);
+    const difference = this.#native.getBigInt64(offset, true)
+      - this.#ours.getBigInt64(offset, true);
     return difference >= -1n && difference <= 1n;
   }
 
@@ -200,8 +201,9 @@ class Comparison {
     const base = index * recordBytes, before = headerBytes + base;
     const length = view.getUint32(before + at.codeLength, true);
     const code = bytes.slice(before + at.code, before + at.code + length);
+    const rip = view.getBigUint64(before + at.rip, true);
     const lines = [
-      `${hex(code)}   ${disassemble(code, view.getBigUint64(before + at.rip, true), this.#batch.bits)}`,
+      `${hex(code)}   ${disassemble(code, rip, this.#batch.bits)}`,
       `  differs: ${parts.join(", ")}`,
     ];
     const row = (name: string, show: (data: DataView, from: number) => string) => {

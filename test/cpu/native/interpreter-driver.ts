@@ -103,9 +103,12 @@ export class InterpreterDriver {
   #setMode(bits: CodeBits): void {
     const cpu = this.#cpu;
     const flat = { base: 0n, limit: 0xffff_ffff };
-    cpu.setSegment(segmentIndex.cs, bits === 16
-      ? { base: BigInt(codeBase), limit: 0xffff, selector: 7, attributes: 0xfb }
-      : { ...flat, selector: bits === 64 ? 0x33 : 0x23, attributes: bits === 64 ? 0xa0fb : 0xc0fb });
+    const code = {
+      16: { base: BigInt(codeBase), limit: 0xffff, selector: 7, attributes: 0xfb },
+      32: { ...flat, selector: 0x23, attributes: 0xc0fb },
+      64: { ...flat, selector: 0x33, attributes: 0xa0fb },
+    };
+    cpu.setSegment(segmentIndex.cs, code[bits]);
     for (const index of [segmentIndex.es, segmentIndex.ds]) {
       cpu.setSegment(index, bits === 16
         ? { base: BigInt(narrowBase), limit: narrowLimit, selector: 0xf, attributes: 0xf3 }

@@ -1,4 +1,7 @@
-/** Started by scripts/test-oracle.mjs: `--cases n --seed n --kind integer|float --bits 16|32|64 --only add`. */
+/**
+ * Started by scripts/test-oracle.mjs:
+ * `--cases n --seed n --kind integer|float --bits 16|32|64 --only add,sub`.
+ */
 import { parseArgs } from "node:util";
 import { nativeHost } from "./host.ts";
 import { compareWithHost, report } from "./run.ts";
@@ -21,8 +24,8 @@ async function main(): Promise<number> {
   }
   let differ = 0;
   for (const [kind, bits] of kinds.flatMap((each) => modes.map((mode) => [each, mode] as const))) {
-    console.log(`${kind} instructions of ${bits}-bit code on the host's processor and on ours: ${cases} cases, `
-      + `seed ${seed}`);
+    console.log(`${kind} instructions of ${bits}-bit code on the host's processor and on ours: `
+      + `${cases} cases, seed ${seed}`);
     const started = Date.now();
     const outcome = await compareWithHost(host, {
       cases, seed, float: kind === "float", bits, ...(only === undefined ? {} : { only }),
