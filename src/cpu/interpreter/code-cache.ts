@@ -7,6 +7,7 @@ import { decode, instructionBytesMax, type DecodeMode } from "../decoder/decode.
 import type { DecodeResult, Instruction } from "../decoder/instruction.ts";
 import { emptyTag, itlbBase, itlbBytes, microOp, tlbArrayBytes, tlbBase, tlbSetBytes,
   tlbSetCount } from "../layout.ts";
+import type { FlagEffect } from "../isa/builder.ts";
 import type { CodeMode } from "./forms.ts";
 import { builtin, type GeneratedInterpreter } from "./generate.ts";
 import { lower, type MicroOpFields } from "./lower.ts";
@@ -55,6 +56,8 @@ export class CodeCache {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #pages = new Map<number, CodePage[]>();
+  /** Micro-ops of the run being decoded whose flags nobody has looked at yet. */
+  readonly #flagWriters: number[] = [];
   readonly #crossings = new Map<number, Crossing[]>();
   #freeTables: number[] = [];
   #nextMicroOp: number;
@@ -141,6 +144,7 @@ export class CodeCache {
   }
 
   #decodeRun(page: CodePage, start: number): number {
+    this.#flagWriters.length = 0;
     const first = this.#nextMicroOp;
     let offset = start;
     for (let count = 0; count < runInstructionsMax; count += 1) {
@@ -181,6 +185,7 @@ export class CodeCache {
   #emitInstruction(page: CodePage, result: DecodeResult, offset: number): boolean {
     this.decodedInstructions += 1;
     if (result.status !== "ok") {
+      this.#flagWriters.length = 0;
       const at = this.#emit(page, helperFields, offset, 0);
       this.records.set(at, result.status === "long" ? "long" : "undefined");
       return true;
@@ -191,10 +196,33 @@ export class CodeCache {
     for (const fields of lowered.microOps) {
       at = this.#emit(page, fields, offset, instruction.length);
     }
+    this.#followFlags(lowered.flags, at);
     if (lowered.needsInstruction) {
       this.records.set(at, instruction);
     }
     return lowered.ends;
+  }
+
+  /**
+   * Flags that the code before has written are dead once an instruction overwrites them all and
+   * nothing in between could look at them or fault: those micro-ops then need not compute them.
+   */
+  #followFlags(effect: FlagEffect | undefined, at: number): void {
+    if (effect?.reads !== false) {
+      this.#flagWriters.length = 0;
+    } else if (effect.kills) {
+      for (const writer of this.#flagWriters) {
+        const operation = this.#view.getUint16(writer + microOp.operation, true);
+        const quiet = this.#generated.withoutFlags.get(operation);
+        if (quiet !== undefined) {
+          this.#view.setUint16(writer + microOp.operation, quiet, true);
+        }
+      }
+      this.#flagWriters.length = 0;
+    }
+    if (effect === undefined || effect.writes) {
+      this.#flagWriters.push(at);
+    }
   }
 
   #emit(page: CodePage, fields: MicroOpFields, offset: number, length: number): number {
@@ -249,6 +277,7 @@ export class CodeCache {
     this.#watch(page.host + offset, head.length);
     const length = result.status === "ok" ? result.instruction.length : instructionBytesMax;
     this.#watch(second, Math.max(length - head.length, 1));
+    this.#flagWriters.length = 0;
     const start = this.#nextMicroOp;
     const ended = this.#emitInstruction(page, result, offset);
     if (!ended && result.status === "ok") {
@@ -265,6 +294,7 @@ export class CodeCache {
    * stand in a place of their own, which the next call uses again. */
   single(page: CodePage, offset: number, bytes: Uint8Array): number {
     const result = decode(bytes, this.#decodeMode(page.mode));
+    this.#flagWriters.length = 0;
     const resume = this.#nextMicroOp;
     const start = this.#map.microOpsEnd - singleBytes;
     this.#nextMicroOp = start;

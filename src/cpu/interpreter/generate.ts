@@ -3,7 +3,7 @@
  * small functions with the rare ones. Called `run`, it goes on until there is something to decide.
  */
 import { defined } from "../../base/assert.ts";
-import type { Operand } from "../isa/builder.ts";
+import type { FlagEffect, Operand } from "../isa/builder.ts";
 import {
   access, exitReason, microOp, pageRipSlot, registers, segmentIndex, state, status, addressSlot,
   itlbBytes,
@@ -49,6 +49,10 @@ export interface GeneratedInterpreter {
   readonly operations: ReadonlyMap<string, number>;
   /** Keys of cases whose memory operand is written: they ask the segment for that. */
   readonly writesMemory: ReadonlySet<string>;
+  /** What hot cases that cannot fault do with the flags; all others need them to be right. */
+  readonly flagEffects: ReadonlyMap<string, FlagEffect>;
+  /** Operation number → the same without its flags, for where nobody will see them. */
+  readonly withoutFlags: ReadonlyMap<number, number>;
 }
 
 interface Imported {
@@ -67,18 +71,32 @@ function importAll(module: ModuleBuilder): Imported {
   };
 }
 
-/** Runs the semantics once into nowhere, to learn whether they write their memory operand. */
-function writtenOperands(each: CaseDescription, mmu: MmuFunctions): Set<Operand> {
-  if (!each.operands.some((operand) => operand.kind === "memory")) {
-    return new Set();
-  }
+/** Runs the semantics once into nowhere: which operands they write, what becomes of flags. */
+function rehearse(each: CaseDescription, mmu: MmuFunctions): InterpreterBuilder {
   const code = new Code(["i32"]);
   const exits: Exits = { fault() {}, jump() {}, jumpInPage() {}, finish() {} };
   const env: Environment = { code, upc: code.get(0), exits, mmu, helper: 0, tlb: i32(0) };
   const builder = new InterpreterBuilder(env, each.form, new Set());
   each.semantics.run(builder, ...each.operands);
-  return builder.written;
+  builder.finishFlags();
+  return builder;
 }
+
+function writtenOperands(each: CaseDescription, mmu: MmuFunctions): ReadonlySet<Operand> {
+  return each.operands.some((operand) => operand.kind === "memory")
+    ? rehearse(each, mmu).written : new Set();
+}
+
+/** The flags before such an instruction can only be seen by what it says itself. */
+function isTransparent({ semantics, operands, cold }: CaseDescription): boolean {
+  const touchesMemory = operands.some((operand) => operand.kind === "memory")
+    && semantics.mnemonic !== "lea";
+  return !cold && !touchesMemory && !semantics.stack && !semantics.branch && !semantics.helped
+    && operands.every((operand) => operand.file === "gpr") && operands.length > 0
+    && !mayFault.has(semantics.mnemonic);
+}
+
+const mayFault = new Set(["div", "idiv", "cli", "sti", "jmp.indirect"]);
 
 /** A rare case as a function of its own: (micro-op) → status. */
 function buildCold(
@@ -347,7 +365,9 @@ interface Parts {
   readonly mmu: MmuFunctions;
   readonly helper: number;
   readonly hot: readonly CaseDescription[];
-  readonly written: ReadonlyMap<string, Set<Operand>>;
+  /** Hot cases once more, without flags; they follow the others. */
+  readonly quiet: readonly CaseDescription[];
+  readonly written: ReadonlyMap<string, ReadonlySet<Operand>>;
   readonly coldType: number;
 }
 
@@ -356,8 +376,11 @@ function buildCase(main: Main, number: number, labels: Labels, parts: Parts): vo
   const taken = code.takenLocals;
   if (number < builtin.count) {
     buildBuiltin(main, number, labels, parts.mmu, parts.helper);
-  } else if (number < builtin.count + parts.hot.length) {
-    const each = defined(parts.hot[number - builtin.count], "a case");
+  } else if (number < builtin.count + parts.hot.length + parts.quiet.length) {
+    const place = number - builtin.count;
+    const isQuiet = place >= parts.hot.length;
+    const each = defined(isQuiet ? parts.quiet[place - parts.hot.length] : parts.hot[place],
+      "a case");
     const env: Environment = {
       code, upc: code.get(main.upc), exits: main.exits(labels), mmu: parts.mmu,
       helper: parts.helper, tlb: code.get(main.tlb),
@@ -365,10 +388,12 @@ function buildCase(main: Main, number: number, labels: Labels, parts: Parts): vo
     const builder = new InterpreterBuilder(env, each.form,
       defined(parts.written.get(each.key), each.key));
     each.semantics.run(builder, ...each.operands);
-    builder.finishFlags();
+    if (!isQuiet) {
+      builder.finishFlags();
+    }
   } else {
     const which = op("i32.sub", load("i32.load16_u", code.get(main.upc)),
-      i32(builtin.count + parts.hot.length));
+      i32(builtin.count + parts.hot.length + parts.quiet.length));
     code.set(main.result, code.callIndirect("i32", parts.coldType, which, code.get(main.upc)));
     code.br(labels.finished);
   }
@@ -399,7 +424,7 @@ function buildMain(module: ModuleBuilder, parts: Parts): number {
             code.block((taken) => {
               const labels = { next, taken, lookup, fault, finished };
               code.dispatch(load("i32.load16_u", code.get(main.upc)),
-                builtin.count + parts.hot.length + 1,
+                builtin.count + parts.hot.length + parts.quiet.length + 1,
                 (number) => buildCase(main, number, labels, parts));
             });
             buildTaken(main, next, lookup);
@@ -426,17 +451,24 @@ export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
   const written = new Map(cases.map((each) => [each.key, writtenOperands(each, mmu)]));
   const hot = cases.filter((each) => !each.cold);
   const cold = cases.filter((each) => each.cold);
+  const { effects, quiet } = studyFlags(hot, mmu);
   const operations = new Map<string, number>();
+  const withoutFlags = new Map<number, number>();
   for (const [number, each] of hot.entries()) {
     operations.set(each.key, builtin.count + number);
+    const place = quiet.indexOf(each);
+    if (place >= 0) {
+      withoutFlags.set(builtin.count + number, builtin.count + hot.length + place);
+    }
   }
   for (const each of cold) {
     const index = buildCold(module, each, mmu, imported.helper,
       defined(written.get(each.key), each.key));
-    operations.set(each.key, builtin.count + hot.length + module.addToTable(index));
+    operations.set(each.key,
+      builtin.count + hot.length + quiet.length + module.addToTable(index));
   }
   const coldType = module.type(["i32"], ["i32"]);
-  const parts: Parts = { mmu, helper: imported.helper, hot, written, coldType };
+  const parts: Parts = { mmu, helper: imported.helper, hot, quiet, written, coldType };
   module.export("run", buildMain(module, parts));
   module.export("access", mmu.access);
   module.export("commit", mmu.commit);
@@ -445,7 +477,23 @@ export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
   const writesMemory = new Set(cases.filter((each) =>
     [...defined(written.get(each.key), each.key)].some((operand) => operand.kind === "memory"))
     .map((each) => each.key));
-  return { bytes: module.finish(), operations, writesMemory };
+  const flagEffects = new Map(hot.filter(isTransparent)
+    .map((each) => [each.key, defined(effects.get(each.key), each.key)]));
+  return { bytes: module.finish(), operations, writesMemory, flagEffects, withoutFlags };
+}
+
+/** What hot cases do with flags, and those worth having without: they write more than flags. */
+function studyFlags(hot: readonly CaseDescription[], mmu: MmuFunctions) {
+  const effects = new Map<string, FlagEffect>();
+  const quiet: CaseDescription[] = [];
+  for (const each of hot) {
+    const { flagEffect, written } = rehearse(each, mmu);
+    effects.set(each.key, flagEffect);
+    if (flagEffect.writes && written.size > 0) {
+      quiet.push(each);
+    }
+  }
+  return { effects, quiet };
 }
 
 /** The request word of a segmented access. */

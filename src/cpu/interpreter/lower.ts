@@ -3,6 +3,7 @@ import { defined } from "../../base/assert.ts";
 import type { DecodedOperand, Instruction, MemoryReference } from "../decoder/instruction.ts";
 import { rsp } from "../isa/builder.ts";
 import type { Operand } from "../isa/builder.ts";
+import type { FlagEffect } from "../isa/builder.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { semantics, type Semantics } from "../isa/table.ts";
 import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";
@@ -27,6 +28,8 @@ export interface Lowered {
   readonly microOps: readonly MicroOpFields[];
   /** The last one is a helper and wants the instruction itself. */
   readonly needsInstruction: boolean;
+  /** What it does with flags; undefined where they must be right before it. */
+  readonly flags: FlagEffect | undefined;
   /** Nothing after this instruction is reached by falling through. */
   readonly ends: boolean;
 }
@@ -180,7 +183,7 @@ export function lower(
   const which = defined(semantics.get(mnemonic), `semantics of ${mnemonic}`);
   const ends = unconditional.has(mnemonic);
   if (which.helper) {
-    return { microOps: [blank(builtin.helper)], needsInstruction: true, ends };
+    return { microOps: [blank(builtin.helper)], needsInstruction: true, ends, flags: undefined };
   }
   const branch = branchTarget(instruction, mode, offset);
   const each = describe(instruction, which, mode, branch?.near ?? "out");
@@ -214,7 +217,10 @@ export function lower(
     op.base = instruction.segmentOverride >= 0 ? instruction.segmentOverride : segmentIndex.ds;
   }
   // Semantics may hand a hard case to their helper, which then wants the instruction.
-  return { microOps, needsInstruction: which.helped || helped.has(mnemonic), ends };
+  return {
+    microOps, ends, needsInstruction: which.helped || helped.has(mnemonic),
+    flags: generated.flagEffects.get(each.key),
+  };
 }
 
 /** Mnemonics whose semantics call `helper` in some cases. */

@@ -48,12 +48,23 @@ const xor = narrow("i32.xor", "i64.xor"), mul = narrow("i32.mul", "i64.mul");
 const shl = narrow("i32.shl", "i64.shl"), shrU = narrow("i32.shr_u", "i64.shr_u");
 const shrS = narrow("i32.shr_s", "i64.shr_s");
 
+/** What an instruction does with the arithmetic flags, as running its semantics shows. */
+export interface FlagEffect {
+  /** Some flag's old value matters. */
+  reads: boolean;
+  writes: boolean;
+  /** Nothing of the old flags is left. */
+  kills: boolean;
+}
+
 /** Arithmetic on values, and the flag rules that all tiers share. */
 export abstract class SemanticsBuilder {
   readonly code: Code;
   /** Operand size of the instruction: 16, 32 or 64. */
   readonly operandWidth: Width;
+  readonly flagEffect: FlagEffect = { reads: false, writes: false, kills: false };
   #flags: FlagUpdate | undefined;
+  #finishing = false;
 
   constructor(code: Code, operandWidth: Width) {
     this.code = code;
@@ -335,6 +346,7 @@ export abstract class SemanticsBuilder {
 
   /** The present value of a flag, as a bit. */
   flag(flag: Flag): Value {
+    this.flagEffect.reads ||= !this.#finishing;
     switch (flag) {
       case "cf": return this.#bit(this.#negative(this.loadCarry()));
       case "of": return this.#bit(this.#negative(this.#overflowVector()));
@@ -369,6 +381,7 @@ export abstract class SemanticsBuilder {
   }
 
   condition(which: Condition): Value {
+    this.flagEffect.reads = true;
     const positive = this.#positiveCondition(which >> 1);
     return which & 1 ? this.#bit(op("i32.eqz", positive.node)) : positive;
   }
@@ -412,6 +425,24 @@ export abstract class SemanticsBuilder {
     if (update === undefined) {
       return;
     }
+    this.#noteEffect(update);
+    this.#finishing = true;
+    this.#storeUpdate(update);
+    this.#finishing = false;
+  }
+
+  #noteEffect(update: FlagUpdate): void {
+    const { bits, result, carries, only } = update;
+    const gone = (flag: Flag, whole: boolean) => whole || bits.has(flag);
+    this.flagEffect.writes = true;
+    this.flagEffect.kills = only === undefined
+      && gone("cf", carries !== undefined) && gone("of", carries !== undefined)
+      && gone("af", carries !== undefined)
+      && gone("zf", result !== undefined) && gone("sf", result !== undefined)
+      && gone("pf", result !== undefined);
+  }
+
+  #storeUpdate(update: FlagUpdate): void {
     const [result, auxOfResult] = this.#resultImage(update);
     const [carry, af] = this.#carryImage(update);
     const aux = af === undefined ? auxOfResult : op("i32.or", auxOfResult, af);
