@@ -87,8 +87,15 @@ class CaseWriter {
     const target = this.#target();
     const drafted = this.#chance(50) ? makePrelude(row.mnemonic, this.#bits, this.#random)
       : noPrelude;
-    const encoded = this.#encoder.encode(row, base, start + drafted.bytes.length, target);
-    const prelude = keepAddress(drafted, encoded, jumps(row));
+    // A comparison in front of it, whose flags nobody ever looks at.
+    const first = drafted !== noPrelude && this.#chance(40)
+      ? makePrelude(row.mnemonic, 32, this.#random) : noPrelude;
+    const before = first.bytes.length + drafted.bytes.length;
+    const encoded = this.#encoder.encode(row, base, start + before, target);
+    const kept = keepAddress(drafted, encoded, jumps(row));
+    const prelude = {
+      bytes: [...first.bytes, ...kept.bytes], open: first.open | kept.open,
+    };
     const code = [...prelude.bytes, ...encoded.bytes];
     this.#view.setUint32(base + at.options,
       (float ? options.float : 0) | (jumps(row) ? options.stopAtOnce : 0)

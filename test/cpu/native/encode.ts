@@ -283,7 +283,7 @@ export class Encoder {
   #branch(count: number): void {
     const length = this.#bytes.length + count;
     const far = count >= 2 && this.#bits !== 16 && this.#chance(10);
-    const before = -length - 5 - this.#random() % 16; // In front of the prelude, too.
+    const before = -length - 9 - this.#random() % 12; // In front of the prelude, too.
     const behind = 1 + this.#random() % (slotStart - 40 - 2);
     const distance = far ? this.#random() >>> 2 : this.#chance(50) ? before : behind;
     this.#push(distance >>> 0, count);
