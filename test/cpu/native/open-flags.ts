@@ -61,5 +61,7 @@ export function openFlags(each: Case, cl: number): number {
   if (count === undefined) {
     return bits;
   }
-  return count === 0 ? 0 : count === 1 ? bits & ~eflags.of : bits;
+  const width = each.row.operands[0]?.size === "b" ? 8 : each.encoded.operandWidth;
+  const carry = /^sh[lr]$/.test(each.row.mnemonic) && count >= width ? cf : 0;
+  return count === 0 ? 0 : count === 1 ? bits & ~of : bits | carry;
 }
