@@ -291,7 +291,8 @@ function aimReturn(aim: Aim): void {
 function aimDivision(aim: Aim): void {
   if (aim.chance(60) && aim.encoded.target !== undefined) {
     const sign = aim.chance(50) ? 0 : -1;
-    const usesRdx = !isRegister(aim) && rmOf(aim) === rdx;
+    const inSib = (aim.encoded.modrm & 7) === 4;
+    const usesRdx = !isRegister(aim) && (inSib || rmOf(aim) === rdx);
     if (!usesRdx) {
       aim.setGpr(rdx, sign, sign);
     }

@@ -4,8 +4,8 @@ import type { Row } from "../../../src/cpu/isa/table.ts";
 import type { Batch, Case } from "./cases.ts";
 import { fx } from "./float-state.ts";
 import {
-  at, dataBase, edgeBytes, endBase, foreignEnd, headerBytes, memoryBytes, middleBase, middleBytes,
-  noVector, options,
+  at, dataBase, edgeBytes, endBase, foreignBase, foreignBytes, headerBytes, memoryBytes,
+  middleBase, middleBytes, noVector, options,
 } from "./layout.ts";
 import { openFlags, shiftCount } from "./open-flags.ts";
 
@@ -139,9 +139,10 @@ class Comparison {
       return vector === noVector || this.#sameWords(base, at.error, 4);
     }
     const each = this.#batch.cases[base / this.#batch.recordBytes];
-    // What lies beyond user space is present to Linux, and the host program lies below.
+    // What lies beyond user space is present to Linux, and the host program is.
     const place = this.#native.getBigUint64(base + at.address, true);
-    const isForeign = place >= userEnd || place < BigInt(foreignEnd);
+    const isForeign = place >= userEnd
+      || (place >= foreignBase && place < foreignBase + foreignBytes);
     const errors = this.#native.getUint32(base + at.error, true)
       ^ this.#ours.getUint32(base + at.error, true);
     // FRSTOR and its like may read their parts in any order.

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { testFile } from "../../support/paths.ts";
-import { headerBytes } from "./layout.ts";
+import { foreignBase, headerBytes } from "./layout.ts";
 
 /** A batch takes milliseconds; generated code that loops forever is ended. */
 const batchLimitMs = 20_000;
@@ -65,8 +65,10 @@ export function nativeHost(): NativeHost | string {
   const folder = mkdtempSync(join(tmpdir(), "tsbhyve-native-"));
   const program = join(folder, "host");
   const source = testFile("cpu", "native", "host.c");
-  const built = spawnSync("gcc", ["-O2", "-Wall", "-fno-pie", "-no-pie", "-fno-stack-protector",
-    "-o", program, source], { encoding: "utf8" });
+  const built = spawnSync("gcc", [
+    "-O2", "-Wall", "-fno-pie", "-no-pie", "-fno-stack-protector",
+    `-Wl,-Ttext-segment=0x${foreignBase.toString(16)}`, "-o", program, source,
+  ], { encoding: "utf8" });
   if (built.status !== 0) {
     rmSync(folder, { recursive: true, force: true });
     return `gcc does not work: ${built.error?.message ?? built.stderr}`;

@@ -2,8 +2,9 @@
 
 /** Code lies in slots; the last one's instruction may reach into the next page. */
 export const codeBase = 0x4000_0000;
-/** Below are the memory of the host program and nothing of ours. */
-export const foreignEnd = 0x1000_0000;
+/** Where the host program itself lies: at no round number that a case may use as an address. */
+export const foreignBase = 0x6ab3_0000;
+export const foreignBytes = 0x100_0000;
 export const codeBytes = 0x1_1000;
 export const slotBytes = 64;
 /** Where in its slot an instruction starts: every 64th slot then crosses a page. */
