@@ -82,7 +82,7 @@ test("the debug console writes lines into the log, when it is configured", () =>
 
 test("what no machine can be is said by key, all at once", () => {
   assert.deepEqual(problemKeys(() => planOf({
-    ...smallPc, "memory.size": "4000M", "cpus": "2", "vmm.backend": "kvm", "clock": "virtual",
+    ...smallPc, "memory.size": "5G", "cpus": "2", "vmm.backend": "kvm", "clock": "virtual",
   })), ["vmm.backend", "memory.size", "cpus", "clock"]);
   assert.deepEqual(problemKeys(() => planOf({ ...smallPc, "memory.size": "5000001" })),
     ["memory.size"]);
@@ -132,4 +132,13 @@ test("a ROM that cannot be one is refused by key", () => {
   assert.deepEqual(problemKeys(() => buildMachine({
     "memory.size": "16M", "bootrom": folder.put("odd.rom", new Uint8Array(100)),
   }, softHypervisor)), ["bootrom"]);
+});
+
+test("code runs that lies above 2 GiB of the back end's memory", () => {
+  const { line, run } = buildMachine({
+    "memory.size": "2100M", "bootrom": folder.put("high.rom", romOf(printAndPowerOff)),
+    "pci.0.31.0.device": "lpc",
+  }, softHypervisor);
+  assert.deepEqual(run(), { status: 1 });
+  assert.equal(line.output, "A");
 });

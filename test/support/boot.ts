@@ -37,7 +37,7 @@ export function planOf(keys: Keys): MachinePlan {
     tree.set(key, value);
   }
   return planMachine(readConfiguration(tree, devices),
-    { memoryBytesMax: 1024 * MiB, cpusMax: 1 });
+    { memoryBytesMax: 3900 * MiB, cpusMax: 1 });
 }
 
 /** A serial line whose far end is the test. */

@@ -497,8 +497,9 @@ export class Processor extends GuestState {
         this.raise(vector.ud); // Nothing answers: the bus floats, and FF FF is no instruction.
       }
       this.code.hasRoom();
-      const page = this.code.page(place.host & ~0xfff, this.#mode);
       const offset = place.host & 0xfff;
+      // No mask: from 2 GiB on it would make the address negative.
+      const page = this.code.page(place.host - offset, this.#mode);
       this.#enterInstructionTlb(place.linear, page.table);
       if (this.code.microOpAt(page, offset) === 0) {
         this.#enterCrossing(page, offset, place.linear);
@@ -593,8 +594,8 @@ export class Processor extends GuestState {
     }
     const bytes = this.#codeBytes(linear, host);
     this.code.hasRoom();
-    const page = this.code.page(host & ~0xfff, this.#mode);
     const offset = host & 0xfff;
+    const page = this.code.page(host - offset, this.#mode);
     const start = this.code.single(page, offset, bytes);
     const record = this.code.lastDecoded;
     if (record !== undefined) {
