@@ -117,7 +117,7 @@ test("a boot ROM runs on the soft back end from the reset vector", () => {
   assert.equal(line.output, "A");
 });
 
-test("HLT with interrupts off and a triple fault have bhyve's statuses on the soft back end", () => {
+test("HLT with interrupts off and a triple fault have bhyve's statuses on the soft vCPU", () => {
   const statusOf = (name: string, code: readonly number[]) => buildMachine({
     "memory.size": "16M", "bootrom": folder.put(name, romOf(code)),
   }, softHypervisor).run().status;

@@ -1,4 +1,4 @@
-/** A guest that writes anything anywhere: no access may throw, hang, or reach beyond the machine. */
+/** A guest that writes anything anywhere: no access may throw, hang, or leave the machine. */
 import { millisecondNs } from "../../src/base/units.ts";
 import { buildMachine, scriptedHypervisor, slice, smallPc } from "../support/boot.ts";
 import { assert, randomSource, seed, test } from "../support/harness.ts";
