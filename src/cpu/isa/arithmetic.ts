@@ -92,7 +92,8 @@ for (const [mnemonic, number] of [["inc", 0], ["dec", 1]] as const) {
     const a = x.read(dst);
     const one = x.constant(a.width, 1);
     const result = number === 0 ? x.add(a, one) : x.sub(a, one);
-    const carries = number === 0 ? carriesOfAdd(x, a, one, result) : carriesOfSub(x, a, one, result);
+    const carriesOf = number === 0 ? carriesOfAdd : carriesOfSub;
+    const carries = carriesOf(x, a, one, result);
     x.carries(carries);
     x.set("cf", x.flag("cf"));
     x.setResultFlags(result);
