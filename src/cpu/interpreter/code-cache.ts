@@ -7,7 +7,7 @@ import { decode, instructionBytesMax, type DecodeMode } from "../decoder/decode.
 import type { DecodeResult, Instruction } from "../decoder/instruction.ts";
 import { emptyTag, itlbBase, itlbBytes, microOp, tlbArrayBytes, tlbBase, tlbSetBytes,
   tlbSetCount } from "../layout.ts";
-import type { FlagEffect } from "../isa/builder.ts";
+import type { FlagEffect } from "../isa/flags.ts";
 import type { CodeMode } from "./forms.ts";
 import { builtin, type GeneratedInterpreter } from "./generate.ts";
 import { lower, type MicroOpFields } from "./lower.ts";

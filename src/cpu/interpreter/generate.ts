@@ -3,9 +3,10 @@
  * small functions with the rare ones. Called `run`, it goes on until there is something to decide.
  */
 import { defined } from "../../base/assert.ts";
-import type { FlagEffect, Operand } from "../isa/builder.ts";
+import type { Operand } from "../isa/builder.ts";
+import type { FlagEffect } from "../isa/flags.ts";
 import {
-  access, exitReason, microOp, pageRipSlot, registers, segmentIndex, state, status, addressSlot,
+  exitReason, microOp, pageRipSlot, registers, segmentIndex, state, status, addressSlot,
   itlbBytes,
 } from "../layout.ts";
 import { Code, i32, i64, load, op, select, type Label, type Node } from "../wasm/code.ts";
@@ -494,9 +495,4 @@ function studyFlags(hot: readonly CaseDescription[], mmu: MmuFunctions) {
     }
   }
   return { effects, quiet };
-}
-
-/** The request word of a segmented access. */
-export function segmentRequest(bytes: number, writes: boolean): number {
-  return bytes | (writes ? access.write : 0);
 }

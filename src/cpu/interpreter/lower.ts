@@ -3,7 +3,7 @@ import { defined } from "../../base/assert.ts";
 import type { DecodedOperand, Instruction, MemoryReference } from "../decoder/instruction.ts";
 import { rsp } from "../isa/builder.ts";
 import type { Operand } from "../isa/builder.ts";
-import type { FlagEffect } from "../isa/builder.ts";
+import type { FlagEffect } from "../isa/flags.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { semantics, type Semantics } from "../isa/table.ts";
 import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";

@@ -6,6 +6,7 @@
 import { assert } from "../../base/assert.ts";
 import { constantOf, i32, i64, op, select, type Code, type Node } from "../wasm/code.ts";
 import type { NumericOp } from "../wasm/opcodes.ts";
+import { isWhole, type Flag, type FlagEffect, type FlagUpdate } from "./flags.ts";
 import type { StringForm } from "./strings.ts";
 import {
   clean, constant, signed, signed64, signExtend, truncate, unsigned64, Value, zeroExtend,
@@ -22,21 +23,11 @@ export interface Operand {
   readonly width: Width;
 }
 
-export type Flag = "cf" | "pf" | "af" | "zf" | "sf" | "of";
 export type RegisterNumber = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 export const rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7;
 
 /** Conditions of Jcc, SETcc, CMOVcc by opcode nibble (SDM 1, appendix B). */
 export type Condition = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
-
-/** What the flags become: either pieces, or the common shape of an addition. */
-interface FlagUpdate {
-  result: Value | undefined;
-  carries: Value | undefined;
-  readonly bits: Map<Flag, Value>;
-  /** Flags stay as they are unless this holds. */
-  only: Node | undefined;
-}
 
 function narrow(name32: NumericOp, name64: NumericOp) {
   return (width: Width, ...args: readonly Node[]) => op(width === 64 ? name64 : name32, ...args);
@@ -47,15 +38,6 @@ const and = narrow("i32.and", "i64.and"), or = narrow("i32.or", "i64.or");
 const xor = narrow("i32.xor", "i64.xor"), mul = narrow("i32.mul", "i64.mul");
 const shl = narrow("i32.shl", "i64.shl"), shrU = narrow("i32.shr_u", "i64.shr_u");
 const shrS = narrow("i32.shr_s", "i64.shr_s");
-
-/** What an instruction does with the arithmetic flags, as running its semantics shows. */
-export interface FlagEffect {
-  /** Some flag's old value matters. */
-  reads: boolean;
-  writes: boolean;
-  /** Nothing of the old flags is left. */
-  kills: boolean;
-}
 
 /** Arithmetic on values, and the flag rules that all tiers share. */
 export abstract class SemanticsBuilder {
@@ -425,21 +407,11 @@ export abstract class SemanticsBuilder {
     if (update === undefined) {
       return;
     }
-    this.#noteEffect(update);
+    this.flagEffect.writes = true;
+    this.flagEffect.kills = isWhole(update);
     this.#finishing = true;
     this.#storeUpdate(update);
     this.#finishing = false;
-  }
-
-  #noteEffect(update: FlagUpdate): void {
-    const { bits, result, carries, only } = update;
-    const gone = (flag: Flag, whole: boolean) => whole || bits.has(flag);
-    this.flagEffect.writes = true;
-    this.flagEffect.kills = only === undefined
-      && gone("cf", carries !== undefined) && gone("of", carries !== undefined)
-      && gone("af", carries !== undefined)
-      && gone("zf", result !== undefined) && gone("sf", result !== undefined)
-      && gone("pf", result !== undefined);
   }
 
   #storeUpdate(update: FlagUpdate): void {

@@ -14,10 +14,11 @@ function instruction(next: () => number): number[] {
   const reg = () => [0, 1, 2, 3, 6, 7][next() % 6] ?? 0;
   const registers = 0xc0 | (reg() << 3) | reg();
   const wide = next() % 2 === 0 ? [0x48] : [];
+  const shift = (shifts[next() % shifts.length] ?? 4) << 3;
   switch (next() % 12) {
     case 0: case 1: case 2: case 3:
       return [...wide, arithmetic[next() % arithmetic.length] ?? 1, registers];
-    case 4: return [...wide, 0xc1, 0xc0 | (shifts[next() % 5] ?? 4) << 3 | reg(), next() & 63];
+    case 4: return [...wide, 0xc1, 0xc0 | shift | reg(), next() & 63];
     case 5: return [...wide, 0x0f, 0xaf, registers];
     case 6: return [...wide, 0xff, 0xc0 | (next() % 2) << 3 | reg()];
     case 7: return [0x0f, 0x90 | (next() & 15), 0xc0 | (next() & 3)];

@@ -3,7 +3,8 @@
  * (`undefinedFlag`); this listens while the interpreter is generated from them. What depends on
  * a shift count, which a declaration cannot say, is here.
  */
-import { SemanticsBuilder, type Flag } from "../../../src/cpu/isa/builder.ts";
+import { SemanticsBuilder } from "../../../src/cpu/isa/builder.ts";
+import type { Flag } from "../../../src/cpu/isa/flags.ts";
 import { semantics } from "../../../src/cpu/isa/table.ts";
 import { eflags } from "../../../src/cpu/layout.ts";
 import type { Case } from "./cases.ts";
