@@ -260,7 +260,8 @@ function aimString(aim: Aim): void {
 function aimBit(aim: Aim): void {
   const explicit = aim.row.operands[1]?.place === "G";
   const number = regOf(aim);
-  const usesAsAddress = number === rmOf(aim);
+  // With a SIB byte it may be any part of the address, which must stay as it was aimed.
+  const usesAsAddress = number === rmOf(aim) || (aim.encoded.modrm & 7) === 4;
   if (explicit && !isRegister(aim) && !usesAsAddress && number !== rsp) {
     const bit = aim.random() % 1024 - 512;
     aim.setGpr(number, bit, bit < 0 ? -1 : 0);
