@@ -9,7 +9,7 @@ const arithmetic = [0x01, 0x09, 0x11, 0x19, 0x21, 0x29, 0x31, 0x39, 0x85];
 const shifts = [0, 1, 4, 5, 7];
 const readUnmapped = [0x48, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0x80];
 
-/** One instruction on eax to edi without esp and ebp, or on memory at [rbp] or at an unmapped address. */
+/** One instruction on eax to edi without esp and ebp, or on memory at [rbp], or one that faults. */
 function instruction(next: () => number): number[] {
   const reg = () => [0, 1, 2, 3, 6, 7][next() % 6] ?? 0;
   const registers = 0xc0 | (reg() << 3) | reg();
