@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-	code_base = 0x40000000, /* no bit string that starts in the data reaches it */
+	code_base = 0x4d3b7000, /* no bit string that starts in the data reaches it */
 	code_bytes = 0x11000,
 	data_base = 0x20001000, /* two pages; none before and after */
 	data_bytes = 0x2000,

@@ -1,7 +1,7 @@
 /** The records that host.c reads and answers, and the address space it runs them in. */
 
 /** Code lies in slots; the last one's instruction may reach into the next page. */
-export const codeBase = 0x4000_0000;
+export const codeBase = 0x4d3b_7000;
 /** Where the host program itself lies: at no round number that a case may use as an address. */
 export const foreignBase = 0x6ab3_0000;
 export const foreignBytes = 0x100_0000;
