@@ -15,6 +15,7 @@ import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
 import type { MemoryMap } from "./memory-map.ts";
 import { buildMmu, type MmuFunctions } from "./mmu.ts";
+import { buildFlush } from "./tlb.ts";
 import { requireSimd } from "./simd.ts";
 
 /** Micro-ops that no instruction names. */
@@ -470,6 +471,7 @@ export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
   }
   const coldType = module.type(["i32"], ["i32"]);
   const parts: Parts = { mmu, helper: imported.helper, hot, quiet, written, coldType };
+  module.export("flush", buildFlush(module));
   module.export("run", buildMain(module, parts));
   module.export("access", mmu.access);
   module.export("commit", mmu.commit);

@@ -10,10 +10,9 @@ import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
 import { generateInterpreter } from "../interpreter/generate.ts";
 import { memoryMap, type MemoryMap } from "../interpreter/memory-map.ts";
-import { emptyTlbArray } from "../interpreter/tlb.ts";
 import {
   attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
-  notCanonical, pageFault, pageRipSlot, registers, segmentIndex, state, status, tlbArrayBytes,
+  notCanonical, pageFault, pageRipSlot, registers, segmentIndex, state, status,
   tlbBase, tlbSetBytes, tlbSetCount, tlbSets, vector,
 } from "../layout.ts";
 import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
@@ -93,6 +92,7 @@ export class Processor extends GuestState {
   /** Micro-op of the helper at work. */
   #upc = 0;
   readonly #run: (upc: number, table: number) => number;
+  readonly #flush: () => void;
   #mode: CodeMode = { bits: 16, stackBits: 16 };
   #shadow = false;
   #halted = false;
@@ -135,6 +135,7 @@ export class Processor extends GuestState {
       codeWritten: (host: number, length: number) => this.code.invalidate(host, length),
     } });
     this.#run = exportedFunction(instance, "run");
+    this.#flush = exportedFunction(instance, "flush");
     const walk = exportedFunction(instance, "walk") as unknown as
       (linear: bigint, request: number) => bigint;
     this.access = new MemoryAccess({
@@ -168,10 +169,7 @@ export class Processor extends GuestState {
   /** Forgets all translations. */
   flushTlb(): void {
     this.counts.tlbFlushes += 1;
-    for (let array = 0; array < 2 * tlbSetCount; array += 1) {
-      emptyTlbArray(this.bytes, tlbBase + array * tlbArrayBytes);
-    }
-    this.flushInstructionTlb();
+    this.#flush();
   }
 
   flushInstructionTlb(): void {
@@ -371,10 +369,12 @@ export class Processor extends GuestState {
       }
       const left = this.view.getInt32(state.budget, true) + this.#stolenBudget;
       this.#stolenBudget = 0;
-      this.view.setInt32(state.budget, left, true);
       if (left <= 0) {
+        this.view.setInt32(state.budget, left, true);
         return "yield";
       }
+      // Every entry costs: a handler whose own fetch faults would else fault on for ever.
+      this.view.setInt32(state.budget, left - microOp.bytes, true);
       this.#enter();
     }
   }

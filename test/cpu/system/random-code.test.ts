@@ -73,3 +73,18 @@ test(`random code at CPL 0 never harms the host (seed ${seed})`, () => {
   assert.ok(programs > 10, "it ran");
   assert.ok(instructions > 1000, "it decoded");
 });
+
+test("a handler that faults at its first instruction does not hold the run loop", () => {
+  const machine = testMachine();
+  const { cpu, view } = machine;
+  for (let vector = 0; vector < 32; vector += 1) {
+    view.setUint32(vector * 4, 0xffff_0010, true); // FFFF:0010 is 1 MiB, where RAM has ended.
+  }
+  cpu.setSegment(segmentIndex.cs, {
+    selector: 0xffff, base: 0xf_fff0n, limit: 0xffff, attributes: 0x9b,
+  });
+  cpu.rip = 0x10n;
+  for (let slice = 0; slice < 3; slice += 1) {
+    assert.equal(cpu.run(1000), "yield");
+  }
+});
