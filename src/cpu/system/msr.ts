@@ -1,5 +1,4 @@
 /** Model-specific registers (Intel SDM 4), and the TSC. */
-import { assert } from "../../base/assert.ts";
 import { eferBits, segmentIndex, state, vector } from "../layout.ts";
 import type { Instruction } from "../decoder/instruction.ts";
 import { isCanonical, type MsrValue, type Processor } from "./processor.ts";
@@ -218,7 +217,6 @@ export function writeMsr(cpu: Processor, instruction: Instruction): number {
 /** Splits a TSC value into EDX:EAX. */
 export function setTsc(cpu: Processor): void {
   const tsc = Math.floor(cpu.msr.tsc());
-  assert(tsc >= 0 || tsc < 0, "the TSC is a number");
   const wrapped = tsc < 0 ? Number(BigInt.asUintN(64, BigInt(tsc))) : tsc;
   cpu.setGpr32(rax, wrapped % 2 ** 32);
   cpu.setGpr32(rdx, Math.floor(wrapped / 2 ** 32) % 2 ** 32);

@@ -89,13 +89,12 @@ export function loadRealSegment(cpu: Processor, index: number, selector: number)
   const base = BigInt(selector << 4);
   cpu.setSegment(index, cpu.isVirtual8086
     ? { selector, base, limit: 0xffff, attributes: 0xf3 }
-    : { ...old, selector, base, attributes: realAttributes(index, old.attributes) });
+    : { ...old, selector, base, attributes: realAttributes(old.attributes) });
 }
 
 /** Limits stay as protected mode left them ("unreal mode"); the type is that of real mode. */
-function realAttributes(index: number, old: number): number {
-  const kept = old & (attribute.big | attribute.granularity);
-  return index === segmentIndex.cs ? 0x93 | kept : 0x93 | kept;
+function realAttributes(old: number): number {
+  return 0x93 | (old & (attribute.big | attribute.granularity));
 }
 
 function checkStack(cpu: Processor, selector: number, d: Descriptor, cpl: number, bad: number) {
