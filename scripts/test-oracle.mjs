@@ -10,6 +10,7 @@ const say = (message) => console.log(`== ${message}`);
 const oracles = {
   decoder: join("test", "cpu", "decoder", "long-run.js"),
   native: join("test", "cpu", "native", "long-run.js"),
+  random: join("test", "cpu", "system", "random-long-run.js"),
 };
 
 const [first, ...rest] = process.argv.slice(2);

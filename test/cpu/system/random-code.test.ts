@@ -1,77 +1,13 @@
-/** Random code at CPL 0, in every mode: whatever it does, the host's process goes on. The time is
- * short here; TSBHYVE_RANDOM_SECONDS makes it minutes (`npm run test:oracle -- random`). */
-import { segmentIndex, state } from "../../../src/cpu/layout.ts";
-import { assert, randomSource, seed, test } from "../../support/harness.ts";
-import { enterLongMode, setGate, testMachine, type TestMachine } from "./machine-code.ts";
-
-const seconds = Number(process.env["TSBHYVE_RANDOM_SECONDS"] ?? "4");
-const codeAt = 0x8000, codeBytes = 0x400;
-/** Bytes that make random code do more than fault: prefixes, 0F, and system opcodes. */
-const favoured = [0x0f, 0x66, 0xf3, 0xf2, 0x48, 0x0f, 0xcf, 0xcd, 0xfa, 0xfb, 0x8e, 0xea,
-  0x9a, 0x67];
-
-function fill(machine: TestMachine, next: () => number): void {
-  for (let at = codeAt; at < codeAt + codeBytes; at += 1) {
-    const favour = next() % 5 === 0;
-    machine.ram[at] = favour ? favoured[next() % favoured.length] ?? 0 : next() & 0xff;
-  }
-}
-
-function start(machine: TestMachine, next: () => number): void {
-  const { cpu } = machine;
-  cpu.reset();
-  const mode = next() % 3;
-  enterLongMode(machine);
-  for (let vector = 0; vector < 256; vector += 1) {
-    setGate(machine, vector, codeAt + (next() % codeBytes), 3);
-  }
-  if (mode === 1) { // Protected mode of 32 bits, no paging.
-    cpu.setU64(state.cr0, 0x11n);
-    cpu.setU64(state.efer, 0n);
-    cpu.setSegment(segmentIndex.cs, {
-      selector: 24, base: 0n, limit: 0xffff_ffff, attributes: 0xc09b,
-    });
-  } else if (mode === 2) { // Real mode.
-    cpu.setU64(state.cr0, 0x10n);
-    cpu.setU64(state.efer, 0n);
-    cpu.setU64(state.idtrBase, 0n);
-    for (const index of [0, 1, 2, 3, 4, 5]) {
-      cpu.setSegment(index, { selector: 0, base: 0n, limit: 0xffff, attributes: 0x93 });
-    }
-  }
-  for (let number = 0; number < 16; number += 1) {
-    const small = next() % 2 === 0;
-    cpu.setGpr(number, small ? BigInt(next() % (1 << 20)) : BigInt(next()) << BigInt(next() % 40));
-  }
-  cpu.setGpr(4, 0xe000n);
-  cpu.rip = BigInt(codeAt);
-  cpu.flags = next() & 0x3f_ffff;
-  cpu.flags &= mode === 0 ? ~0x2_0000 : -1; // No virtual-8086 mode in long mode.
-  cpu.setU32(state.cpl, 0);
-  cpu.flushTlb();
-  cpu.sync();
-}
+/** A few seconds of random code at CPL 0; `npm run test:oracle -- random` is for minutes. */
+import { segmentIndex } from "../../../src/cpu/layout.ts";
+import { assert, seed, test } from "../../support/harness.ts";
+import { testMachine } from "./machine-code.ts";
+import { runRandomCode } from "./random-code.ts";
 
 test(`random code at CPL 0 never harms the host (seed ${seed})`, () => {
-  const next = randomSource(seed);
-  const machine = testMachine();
-  const end = performance.now() + seconds * 1000;
-  let programs = 0, instructions = 0;
-  while (performance.now() < end) {
-    fill(machine, next);
-    start(machine, next);
-    for (let slice = 0; slice < 4; slice += 1) {
-      const reason = machine.cpu.run(2000);
-      assert.ok(["yield", "halt", "tripleFault"].includes(reason), reason);
-      if (reason !== "yield") {
-        break;
-      }
-    }
-    programs += 1;
-    instructions += machine.cpu.code.decodedInstructions;
-  }
+  const { programs, decoded } = runRandomCode(4, seed);
   assert.ok(programs > 10, "it ran");
-  assert.ok(instructions > 1000, "it decoded");
+  assert.ok(decoded > 1000, "it decoded");
 });
 
 test("a handler that faults at its first instruction does not hold the run loop", () => {
