@@ -9,7 +9,8 @@ const harness = pathToFileURL(join(repositoryRoot, "dist", "test", "support", "h
 
 /** Runs a test file with these lines; its status and all it printed. */
 function run(lines: string): { status: number | null; output: string } {
-  const program = `import { afterAll, afterEach, assert, test } from ${JSON.stringify(harness)};\n${lines}`;
+  const names = "afterAll, afterEach, assert, test";
+  const program = `import { ${names} } from ${JSON.stringify(harness)};\n${lines}`;
   const { status, stdout, stderr } = spawnSync(process.execPath,
     ["--input-type=module", "-e", program], { encoding: "utf8", timeout: 60_000 });
   return { status, output: stdout + stderr };
@@ -46,7 +47,8 @@ test("a file that ends in the middle of a test has failed, whatever status it as
 
 for (const hook of ["afterEach", "afterAll"]) {
   test(`what ${hook} throws fails the file`, () => {
-    const { status, output } = run(`${hook}(() => { throw new Error("left behind"); });\n${passing}`);
+    const { status, output } = run(
+      `${hook}(() => { throw new Error("left behind"); });\n${passing}`);
     assert.equal(status, 1, output);
     assert.match(output, /left behind/);
   });

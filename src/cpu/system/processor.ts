@@ -439,11 +439,18 @@ export class Processor extends GuestState {
 
   /** The instruction at RIP has just met an address that is not canonical: one of the stack? */
   #faultedOnStack(): boolean {
-    const { linear, host } = this.#fetch();
-    const bytes = this.#codeBytes(linear, host);
-    const result = decode(bytes, { bits: this.codeBits, features: cpuFeatures });
-    return result.status === "ok" && isStackAccess(this, result.instruction,
-      this.u64(state.faultAddress));
+    try {
+      const { linear, host } = this.#fetch();
+      const bytes = this.#codeBytes(linear, host);
+      const result = decode(bytes, { bits: this.codeBits, features: cpuFeatures });
+      return result.status === "ok" && isStackAccess(this, result.instruction,
+        this.u64(state.faultAddress));
+    } catch (fault) {
+      if (fault instanceof GuestFault) {
+        return false; // The guest has unmapped its own code, and only the TLB still had it.
+      }
+      throw fault;
+    }
   }
 
   #takeEvents(apic: LocalApic): void {

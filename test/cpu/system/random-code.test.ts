@@ -1,7 +1,8 @@
 /** A few seconds of random code at CPL 0; `npm run test:oracle -- random` is for minutes. */
 import { segmentIndex } from "../../../src/cpu/layout.ts";
 import { assert, seed, test } from "../../support/harness.ts";
-import { testMachine } from "./machine-code.ts";
+import { assemble, assemblyTest } from "../../support/nasm.ts";
+import { enterLongMode, testMachine } from "./machine-code.ts";
 import { runRandomCode } from "./random-code.ts";
 
 test(`random code at CPL 0 never harms the host (seed ${seed})`, () => {
@@ -23,4 +24,16 @@ test("a handler that faults at its first instruction does not hold the run loop"
   for (let slice = 0; slice < 3; slice += 1) {
     assert.equal(cpu.run(1000), "yield");
   }
+});
+
+assemblyTest("code that unmaps itself and then faults ends the guest, not us", () => {
+  const machine = testMachine();
+  enterLongMode(machine);
+  machine.ram.set(assemble(`
+    mov byte [0x1000], 0      ; the first entry of the top page table: nothing is mapped now
+    mov rbx, 0x800000000000   ; not canonical
+    mov rax, [rbx]
+  `, { bits: 64, origin: 0x8000 }), 0x8000);
+  machine.cpu.rip = 0x8000n;
+  assert.equal(machine.cpu.run(1000), "tripleFault");
 });
