@@ -72,8 +72,8 @@ for (const [part, address] of [
 ].entries()) {
   device.state.addresses[part * 2] = address;
 }
+device.negotiate({ packed: false, indirect: false, eventIndex: true });
 device.enable();
-device.negotiate({ indirect: false, eventIndex: true });
 const serve = (row: number) => device.complete(row, 1);
 measure("ring walk alone, three descriptors", () => {
   bare.offer();

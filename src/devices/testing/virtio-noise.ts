@@ -40,8 +40,11 @@ function makeNoise(guest: FakeGuest, random: () => number): void {
     const at = gpa(page + (random() % 128) * 16);
     memory.setU64(at, random() % (16 * pageBytes));
     memory.setU32(gpa(at + 8), random() % (random() % 2 === 0 ? 64 : 0x1_0000));
-    memory.setU16(gpa(at + 12), random() % 8);
-    memory.setU16(gpa(at + 14), random() % 130);
+    // Flags and link of a split descriptor, or id and flags of a packed one that is available.
+    const packed = random() % 2 === 0;
+    memory.setU16(gpa(at + 12), packed ? random() : random() % 8);
+    memory.setU16(gpa(at + 14), packed ? (random() % 8) | (random() % 8 === 0 ? 0x8000 : 0x80)
+      : random() % 130);
     // The available ring follows the table of 64 or 128 descriptors.
     memory.setU16(gpa(page + (random() % 2 === 0 ? 1024 : 2048) + (random() % 16) * 2),
       random() % 64);
@@ -55,11 +58,12 @@ function startModern(guest: FakeGuest, base: number, random: () => number): void
     guest.writel(base, word);
     const offered = guest.readl(base + 4);
     guest.writel(base + 8, word);
-    guest.writel(base + 12, (word === 0 ? offered & random() : offered) >>> 0);
+    // Only without VERSION_1 are features refused, so everything else may come and go.
+    guest.writel(base + 12, (offered & (word === 0 ? random() : random() | 1)) >>> 0);
   }
   guest.mmio.write(base + 20, 1, 11);
   guest.mmio.write(base + 22, 2, 0);
-  guest.mmio.write(base + 24, 2, 64);
+  guest.mmio.write(base + 24, 2, 64 - (random() % 2) * (random() % 64));
   const page = (1 + (random() % ringPages)) * pageBytes;
   for (const [index, part] of [page, page + 1024, page + 2048].entries()) {
     guest.writel(base + 32 + index * 8, part);
@@ -68,4 +72,7 @@ function startModern(guest: FakeGuest, base: number, random: () => number): void
   guest.mmio.write(base + 28, 2, 1);
   guest.mmio.write(base + 20, 1, 15);
   guest.writel(base + 0x3000, 0);
+  if (random() % 8 === 0) {
+    guest.mmio.write(base + 58, 2, 1); // QUEUE_RESET, where it was agreed on.
+  }
 }

@@ -87,7 +87,7 @@ export class VirtioCore {
     this.#newHandlerState = copyState(this.handler.state);
     this.offered = featureWords([
       ...(this.handler.features ?? []), feature.indirect, feature.eventIndex,
-      ...(options.modern ? [feature.version1] : []),
+      ...(options.modern ? [feature.version1, feature.packed, feature.ringReset] : []),
     ]);
   }
 
@@ -100,6 +100,12 @@ export class VirtioCore {
     if (word < 2 && (this.state.status & deviceStatus.featuresOk) === 0) {
       this.state.features[word] = value;
       this.#negotiate();
+      // Queues come after features (§3.1.1): one that was first is not what was agreed on.
+      for (const queue of this.queues) {
+        if (queue.ready && this.has(feature.version1)) {
+          this.resetQueue(queue);
+        }
+      }
     }
   }
 
@@ -186,7 +192,8 @@ export class VirtioCore {
   #negotiate(): void {
     for (const queue of this.queues) {
       queue.negotiate({
-        indirect: this.has(feature.indirect), eventIndex: this.has(feature.eventIndex),
+        packed: this.has(feature.packed), indirect: this.has(feature.indirect),
+        eventIndex: this.has(feature.eventIndex),
       });
     }
   }

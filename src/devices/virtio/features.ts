@@ -1,7 +1,9 @@
 /** Feature bits, status bits and vectors that all virtio devices share (VIRTIO 1.2 §2.1, §6). */
 
 /** Numbers of feature bits. */
-export const feature = { indirect: 28, eventIndex: 29, version1: 32 } as const;
+export const feature = {
+  indirect: 28, eventIndex: 29, version1: 32, packed: 34, ringReset: 40,
+} as const;
 
 export const deviceStatus = {
   acknowledge: 1, driver: 2, driverOk: 4, featuresOk: 8, needsReset: 64, failed: 128,

@@ -3,6 +3,7 @@
  * §4.1.4.10) and the common configuration of the modern interface (§4.1.4.3).
  */
 import { registerMap } from "../../fabric/register-map.ts";
+import { feature } from "./features.ts";
 import { legacyLayout } from "./split-ring.ts";
 import type { VirtioCore } from "./core.ts";
 import type { Virtqueue } from "./virtqueue.ts";
@@ -121,10 +122,19 @@ export const legacyVectors = registerMap<PciRegisters>({
 
 function setQueueSize(device: PciRegisters, size: number): void {
   const queue = selected(device);
-  // Sizes are powers of two here; 0 would take the queue out of use, which enabling refuses.
+  // 0 would take the queue out of use, which enabling refuses. Sizes of split rings are powers of
+  // two (§2.7).
   if (queue !== undefined && !queue.state.ready && size !== 0 && size <= queue.sizeMax
-    && (size & (size - 1)) === 0) {
+    && (queue.isPacked || (size & (size - 1)) === 0)) {
     queue.state.size = size;
+  }
+}
+
+/** §2.6.1: the queue is as new, and free to be enabled again; here that takes no time. */
+function resetOneQueue(device: PciRegisters, value: number): void {
+  const queue = selected(device);
+  if (queue !== undefined && value === 1 && device.core.has(feature.ringReset)) {
+    device.core.resetQueue(queue);
   }
 }
 
@@ -150,7 +160,7 @@ const addressRows = ["DESC_LOW", "DESC_HIGH", "DRIVER_LOW", "DRIVER_HIGH", "DEVI
 }] as const);
 
 export const commonRegisters = registerMap<PciRegisters>({
-  size: 56,
+  size: 60,
   width: 2,
   empty: 0,
   rows: [
@@ -186,5 +196,7 @@ export const commonRegisters = registerMap<PciRegisters>({
     }],
     [30, "QUEUE_NOTIFY_OFF", "r", { read: ({ state }) => state.queueSelect }],
     ...addressRows,
+    [56, "QUEUE_NOTIFY_DATA", "r", { read: ({ state }) => state.queueSelect }],
+    [58, "QUEUE_RESET", "rw", { read: () => 0, write: resetOneQueue }],
   ],
 });

@@ -12,9 +12,15 @@ export interface QueueState {
   broken: boolean;
   /** Low and high words of the addresses: descriptors, driver area, device area. */
   readonly addresses: Uint32Array;
-  /** Index of the next chain to take, and of the next one to give back; both wrap at 2^16. */
+  /** Where the next chain is taken, and where the next one is given back. In split rings both run
+   * on to 2^16; in packed ones they are slots with the wrap counter in bit 15. */
   nextAvailable: number;
   nextUsed: number;
+}
+
+/** Address of the descriptors (0), the driver's area (1) or the device's (2). */
+export function areaAddress({ addresses }: QueueState, index: number): number {
+  return (addresses[index * 2 + 1] ?? 0) * 2 ** 32 + (addresses[index * 2] ?? 0);
 }
 
 export interface Ring {
@@ -24,8 +30,8 @@ export interface Ring {
    * rules is told by `fault`. */
   pop(table: ChainTable, row: number): boolean;
   fault: string | undefined;
-  /** Queues a chain for return to the guest. */
-  give(id: number, writtenBytes: number): void;
+  /** Queues the chain of a row for return to the guest. */
+  give(table: ChainTable, row: number, writtenBytes: number): void;
   /** Asks to be notified of the next chain; true if there is one already. */
   rearm(): boolean;
   /** Shows the guest what was given since the last call; true if it wants an interrupt. */
@@ -41,6 +47,8 @@ export class ChainTable {
   readonly stride: number;
   /** The guest's name for the chain. */
   readonly id: Uint16Array;
+  /** Slots of a packed ring that the chain took. */
+  readonly slots: Uint16Array;
   /** Pieces, of which the first `readable` are for the device to read, the rest to write. */
   readonly pieces: Uint16Array;
   readonly readable: Uint16Array;
@@ -54,6 +62,7 @@ export class ChainTable {
     this.rows = rows;
     this.stride = stride;
     this.id = new Uint16Array(rows);
+    this.slots = new Uint16Array(rows);
     this.pieces = new Uint16Array(rows);
     this.readable = new Uint16Array(rows);
     this.readableBytes = new Float64Array(rows);

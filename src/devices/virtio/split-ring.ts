@@ -6,7 +6,7 @@ import { assert } from "../../base/assert.ts";
 import { gpa } from "../../base/units.ts";
 import type { GuestMemory } from "../../fabric/memory.ts";
 import { struct, u16, u32, u64 } from "../../fabric/struct.ts";
-import type { ChainTable, QueueState, Ring } from "./ring.ts";
+import { areaAddress, type ChainTable, type QueueState, type Ring } from "./ring.ts";
 
 const descriptor = struct({ address: u64, length: u32, flags: u16, next: u16 });
 const flag = { next: 1, write: 2, indirect: 4 } as const;
@@ -62,10 +62,9 @@ export class SplitRing implements Ring {
   }
 
   locate(state: QueueState): string | undefined {
-    const { size, addresses } = state;
+    const { size } = state;
     const find = (index: number, part: keyof typeof bytesOf): number => {
-      const low = addresses[index * 2] ?? 0;
-      const address = (addresses[index * 2 + 1] ?? 0) * 2 ** 32 + low;
+      const address = areaAddress(state, index);
       return address % alignment[part] === 0
         ? this.#memory.offsetOf(gpa(address), bytesOf[part](size)) : -1;
     };
@@ -104,11 +103,11 @@ export class SplitRing implements Ring {
     return this.fault === undefined;
   }
 
-  give(id: number, writtenBytes: number): void {
+  give(table: ChainTable, row: number, writtenBytes: number): void {
     const state = this.#state;
     const at = this.#usedBytes + usedHeaderBytes
       + (state.nextUsed & this.#mask) * usedEntryBytes;
-    this.#view.setUint32(at, id, true);
+    this.#view.setUint32(at, table.id[row] ?? 0, true);
     this.#view.setUint32(at + 4, writtenBytes, true);
     state.nextUsed = (state.nextUsed + 1) & 0xffff;
   }

@@ -4,15 +4,22 @@
  */
 import { assert } from "../../base/assert.ts";
 import type { GuestMemory } from "../../fabric/memory.ts";
-import { ChainTable, type QueueState } from "./ring.ts";
+import { PackedRing, packedStart } from "./packed-ring.ts";
+import { ChainTable, type QueueState, type Ring } from "./ring.ts";
 import { SplitRing } from "./split-ring.ts";
 
 export interface QueueDescription {
   readonly name: string;
-  /** Largest number of descriptors, a power of two. */
+  /** Largest number of descriptors, a power of two; at most 2^15. */
   readonly size: number;
   /** Longest chain accepted; the size of the queue when absent. */
   readonly piecesMax?: number;
+}
+
+export interface RingFeatures {
+  readonly packed: boolean;
+  readonly indirect: boolean;
+  readonly eventIndex: boolean;
 }
 
 /** What a queue asks of its device. */
@@ -115,7 +122,9 @@ export class Virtqueue {
   readonly memoryBytes: Uint8Array;
   readonly table: ChainTable;
   readonly #owner: QueueOwner;
-  readonly #ring: SplitRing;
+  readonly #split: SplitRing;
+  readonly #packed: PackedRing;
+  #ring: Ring;
   readonly #chains: (Chain | undefined)[] = [];
   /** Stack of free rows. */
   readonly #freeRows: Uint16Array;
@@ -135,7 +144,9 @@ export class Virtqueue {
     this.table = new ChainTable(size, piecesMax);
     this.#owner = owner;
     this.state = newQueueState(size);
-    this.#ring = new SplitRing(memory, this.state);
+    this.#split = new SplitRing(memory, this.state);
+    this.#packed = new PackedRing(memory, this.state);
+    this.#ring = this.#split;
     this.#freeRows = new Uint16Array(size).map((_zero, row) => size - 1 - row);
     this.#freeCount = size;
   }
@@ -144,8 +155,13 @@ export class Virtqueue {
     return this.state.ready && !this.state.broken;
   }
 
+  get isPacked(): boolean {
+    return this.#ring === this.#packed;
+  }
+
   /** Features that change how the rings are read. */
-  negotiate(features: { readonly indirect: boolean; readonly eventIndex: boolean }): void {
+  negotiate(features: RingFeatures): void {
+    this.#ring = features.packed ? this.#packed : this.#split;
     this.#ring.indirect = features.indirect;
     this.#ring.eventIndex = features.eventIndex;
   }
@@ -153,6 +169,8 @@ export class Virtqueue {
   /** Starts with the addresses in `state`. */
   enable(): void {
     this.state.ready = true;
+    this.state.nextAvailable = this.isPacked ? packedStart : 0;
+    this.state.nextUsed = this.state.nextAvailable;
     this.sync();
   }
 
@@ -195,7 +213,7 @@ export class Virtqueue {
   /** Gives a row back with the number of bytes written to it. The guest sees it at `publish`. */
   complete(row: number, writtenBytes: number): void {
     assert(this.#freeCount < this.sizeMax, "a chain is completed once");
-    this.#ring.give(this.table.id[row] ?? 0, writtenBytes);
+    this.#ring.give(this.table, row, writtenBytes);
     this.#freeRows[this.#freeCount] = row;
     this.#freeCount += 1;
   }

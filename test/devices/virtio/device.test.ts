@@ -7,6 +7,8 @@ import { assert, test } from "../../support/harness.ts";
 
 const indirect = 28;
 const eventIndex = 29;
+const packed = 34;
+const ringReset = 40;
 const featuresOk = 8;
 
 function plugged(transport: Transport = "transitional", virtioMsix = true) {
@@ -51,11 +53,12 @@ test("a modern device has an id of its own and no I/O ports", () => {
   assert.equal(driver.queue(0).send({ writable: [4] }).usedBytes, 4);
 });
 
-test("the legacy interface offers 32 features, the modern one VERSION_1 too", () => {
+test("the legacy interface offers 32 features, the modern one more", () => {
   const { guest } = plugged();
   const low = ((1 << indirect) | (1 << eventIndex)) >>> 0;
   assert.equal(legacyDriver(guest).offered(0), low);
-  assert.deepEqual([0, 1, 2].map((word) => modernDriver(guest).offered(word)), [low, 1, 0]);
+  const high = 1 | (1 << (packed - 32)) | (1 << (ringReset - 32));
+  assert.deepEqual([0, 1, 2].map((word) => modernDriver(guest).offered(word)), [low, high, 0]);
 });
 
 test("features that were not offered are refused", () => {
