@@ -5,7 +5,8 @@ import { describeBytes } from "../config/options.ts";
 import type { LeafOption, Schema } from "../config/options.ts";
 import { functionSchema, globalSchema } from "../config/schema.ts";
 import { nearest } from "../config/suggest.ts";
-import { devices } from "../machine/registry.ts";
+import { deviceSchemas } from "../machine/registry.ts";
+import type { DeviceSchema } from "../config/configuration.ts";
 import type { Console } from "./main.ts";
 
 interface KnownKey {
@@ -36,8 +37,8 @@ export function help(words: readonly string[], console: Console): number {
 
 function overview(): string {
   const lines = ["Devices, for pci.BUS.SLOT.FUNCTION.device or -s slot,device:"];
-  for (const { name, help: text } of devices.values()) {
-    lines.push(row(name, text));
+  for (const [name, device] of deviceSchemas) {
+    lines.push(row(name, deviceSummary(device)));
   }
   lines.push("", "Keys of the machine, for -o key=value or a line of a -k file:");
   for (const { key, option } of keysOf(globalSchema)) {
@@ -46,6 +47,11 @@ function overview(): string {
   lines.push("", "tsbhyve help DEVICE lists the keys of a device, tsbhyve help KEY says what is "
     + "allowed.");
   return `${lines.join("\n")}\n`;
+}
+
+/** Its help, and whether it can be used at all. */
+export function deviceSummary({ help: text, unbuilt }: DeviceSchema): string {
+  return unbuilt ? `${text} (keys only, no model yet)` : text;
 }
 
 const column = 26;
@@ -59,11 +65,11 @@ function summary(option: LeafOption<unknown>): string {
 }
 
 function deviceHelp(name: string): string | undefined {
-  const device = devices.get(name);
+  const device = deviceSchemas.get(name);
   if (!device) {
     return undefined;
   }
-  const lines = [`${name}: ${device.help}`, "", "Keys below pci.BUS.SLOT.FUNCTION:"];
+  const lines = [`${name}: ${deviceSummary(device)}`, "", "Keys below pci.BUS.SLOT.FUNCTION:"];
   for (const { key, option } of deviceKeys(device.options)) {
     lines.push(row(key, `${summary(option)}${standing(option)}`));
   }
@@ -86,9 +92,9 @@ function keyHelp(word: string): string | undefined {
     }
   }
   const below = word.replace(/^pci\.[^.]+\.[^.]+\.[^.]+\./, "");
-  const owners = [...devices.values()].flatMap((device) => deviceKeys(device.options)
-    .filter(({ key }) => key === below)
-    .map(({ option }) => `${device.name}: ${describeKey(below, option)}`));
+  const owners = [...deviceSchemas].flatMap(([name, device]) => deviceKeys(device.options)
+    .filter(({ key }) => key === below || key === below.replace(/\.[0-9]+(?=\.)/g, ".N"))
+    .map(({ key, option }) => `${name}: ${describeKey(key, option)}`));
   const lines = [...found.map(({ key, option }) => describeKey(key, option)), ...owners];
   return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
 }
@@ -114,7 +120,7 @@ export function defaultText({ kind, default: value }: LeafOption<unknown>): stri
 }
 
 function suggest(word: string): string {
-  const names = [...devices.keys(), ...[...keysOf(globalSchema)].map(({ key }) => key)];
+  const names = [...deviceSchemas.keys(), ...[...keysOf(globalSchema)].map(({ key }) => key)];
   const near = nearest(word, names);
   return `is no device or key${near === undefined ? "" : `; did you mean ${near}?`}; `
     + "tsbhyve help lists them";

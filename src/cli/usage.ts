@@ -1,5 +1,5 @@
 /** The usage text, made from the table of flags. */
-import { flags } from "./flags.ts";
+import { flags } from "../config/legacy-flags.ts";
 
 const helpColumn = 18;
 

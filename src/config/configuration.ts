@@ -26,6 +26,8 @@ export interface DeviceSchema {
   readonly backend?: string;
   /** At most one in a machine, and on bus 0. */
   readonly single?: boolean;
+  /** Its keys are known, but there is no model of it yet. */
+  readonly unbuilt?: boolean;
 }
 
 export type DeviceSchemas = ReadonlyMap<string, DeviceSchema>;

@@ -44,6 +44,8 @@ export interface LeafOption<T> {
   readonly lenient: boolean;
   /** Accepted, but without effect until its consumer exists. */
   readonly pending: boolean;
+  /** The release that has the key first. */
+  readonly since: string;
   read(text: string): Reading<unknown>;
 }
 
@@ -84,7 +86,12 @@ interface LeafArguments<T> {
   readonly default?: T;
   readonly lenient?: boolean;
   readonly pending?: boolean;
+  /** The release that has the key first, unless it is the one that had keys first. */
+  readonly since?: string;
 }
+
+/** bhyve has a tree of keys since this release. */
+const firstRelease = "bhyve 13.1";
 
 export interface TextArguments extends LeafArguments<string> {
   readonly oneOf?: readonly string[];
@@ -127,6 +134,7 @@ function leaf(from: LeafArguments<unknown>, parts: LeafParts): LeafOption<unknow
     allowed: parts.allowed,
     lenient: from.lenient ?? false,
     pending: from.pending ?? false,
+    since: from.since ?? firstRelease,
     read: (text) => parts.read(text),
   };
 }

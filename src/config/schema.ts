@@ -5,7 +5,7 @@
  */
 import { MiB } from "../base/units.ts";
 import { flag, integer, numbered, options, size, text } from "./options.ts";
-import type { OptionsOf } from "./options.ts";
+import type { OptionsOf, Schema } from "./options.ts";
 import { cpusMax } from "./values.ts";
 
 /** bhyve needs room for its tables below 1 MiB and something to boot above. */
@@ -19,6 +19,9 @@ const uuidPattern =
 
 /** What becomes a file name in bhyve's /dev/vmm: no blanks or quotes, no `.` or `..`. */
 const namePattern = /^(?!\/*$)(?!(?:.*\/)?\.{1,2}(?:\/|$))[^\s"]+$/;
+
+/** What bhyve has not: our own keys. */
+const ours = "tsbhyve 0.1";
 
 const machineKeys = {
   name: text({
@@ -45,9 +48,13 @@ const machineKeys = {
     help: "Put guest memory into core dumps.",
   }),
   domains: numbered({
-    size: text({ pending: true, help: "Memory of the domain." }),
-    cpus: text({ pending: true, help: "Virtual CPUs of the domain, like 0,2-3." }),
-    policy: text({ key: "domain_policy", pending: true, help: "Host memory policy." }),
+    size: text({ pending: true, help: "Memory of the domain.", since: "bhyve 15.0" }),
+    cpus: text({
+      pending: true, help: "Virtual CPUs of the domain, like 0,2-3.", since: "bhyve 15.0",
+    }),
+    policy: text({
+      key: "domain_policy", pending: true, help: "Host memory policy.", since: "bhyve 15.0",
+    }),
   }, { key: "domains", last: 255, help: "NUMA domains of the guest, from 0 on without a gap." }),
   uuid: text({
     pattern: uuidPattern, hint: "a hyphenated UUID",
@@ -56,6 +63,7 @@ const machineKeys = {
   clock: text({
     oneOf: ["host", "virtual"], default: "host",
     help: "Guest time: the host's, or counted instructions, so that a run repeats exactly.",
+    since: ours,
   }),
   acpiTables: flag({ key: "acpi_tables", default: true, help: "Make ACPI tables." }),
   acpiTablesInMemory: flag({
@@ -90,6 +98,7 @@ const x86Keys = {
   verboseMsr: flag({
     key: "x86.verbosemsr", default: false, lenient: true, pending: true,
     help: "Log accesses to unknown MSRs.",
+    since: "bhyve 15.1",
   }),
   exitOnHalt: flag({
     key: "x86.vmexit_on_hlt", default: false,
@@ -108,20 +117,26 @@ const bootKeys = {
   bootVariables: text({
     key: "bootvars", aliases: ["lpc.bootvars"], pending: true,
     help: "File of the boot ROM's persistent variables.",
+    since: "bhyve 13.2",
   }),
   firmwareInterface: text({
     key: "lpc.fwcfg", default: "bhyve", pending: true,
     help: "Firmware interface on ports 0x510 and 0x511: bhyve or qemu.",
+    since: "bhyve 14.0",
   }),
   enableBars: flag({
     key: "pci.enable_bars", help: "Devices start with BARs enabled; without a boot ROM they do.",
+    since: "bhyve 14.1",
   }),
-  kernel: text({ key: "boot.kernel", help: "Kernel to start without a boot ROM." }),
-  initrd: text({ key: "boot.initrd", help: "Initial RAM disk for boot.kernel." }),
-  commandLine: text({ key: "boot.cmdline", default: "", help: "Command line of boot.kernel." }),
+  kernel: text({ key: "boot.kernel", help: "Kernel to start without a boot ROM.", since: ours }),
+  initrd: text({ key: "boot.initrd", help: "Initial RAM disk for boot.kernel.", since: ours }),
+  commandLine: text({
+    key: "boot.cmdline", default: "", help: "Command line of boot.kernel.", since: ours,
+  }),
   modules: text({
     key: "boot.modules", default: "",
     help: "Multiboot modules, \"file arguments\", separated by semicolons.",
+    since: ours,
   }),
 } as const;
 
@@ -135,27 +150,34 @@ const boardKeys = {
   }),
   tpmType: text({
     key: "tpm.type", oneOf: ["passthru", "swtpm"], pending: true, help: "Kind of TPM.",
+    since: "bhyve 14.0",
   }),
-  tpmPath: text({ key: "tpm.path", pending: true, help: "TPM device, or socket of swtpm." }),
+  tpmPath: text({
+    key: "tpm.path", pending: true, help: "TPM device, or socket of swtpm.", since: "bhyve 14.0",
+  }),
   tpmVersion: text({
     key: "tpm.version", oneOf: ["2.0"], pending: true, help: "Version of the TPM.",
+    since: "bhyve 14.0",
   }),
   tpmInterface: text({
     key: "tpm.intf", oneOf: ["crb"], pending: true, help: "Interface of the TPM.",
+    since: "bhyve 14.0",
   }),
   debugConsole: flag({
     key: "debug.console", default: false,
     help: "Port 0xE9: bytes written go to the log, reads give 0xE9.",
+    since: ours,
   }),
   exitPort: flag({
     key: "exit.port", default: false,
     help: "Port 0xF4: writing v ends the machine with status (v << 1) | 1.",
+    since: ours,
   }),
 } as const;
 
 /** A text that the guest sees in the SMBIOS tables. */
 function smbios(key: string, help: string) {
-  return text({ key, help: `SMBIOS: ${help}.` });
+  return text({ key, help: `SMBIOS: ${help}.`, since: "bhyve 14.1" });
 }
 
 const smbiosKeys = {
@@ -185,10 +207,12 @@ const programKeys = {
   backend: text({
     key: "vmm.backend", oneOf: ["auto", "soft", "kvm", "vmm"], default: "auto",
     help: "What runs the virtual CPUs.",
+    since: ours,
   }),
   strict: flag({
     key: "config.strict", default: true,
     help: "Unknown keys and circular references are errors; false is bhyve's silence.",
+    since: ours,
   }),
   dump: flag({
     key: "config.dump", default: false, help: "Print every key and value, then exit with 1.",
@@ -203,10 +227,22 @@ const programKeys = {
   }),
   keyboardLayout: text({
     key: "keyboard.layout", pending: true, help: "Keyboard layout for VNC clients.",
+    since: "bhyve 13.2",
   }),
-  monitor: text({ pending: true, help: "bhyve 16: restart the machine after a reboot." }),
-  runFolder: text({ key: "rundir", pending: true, help: "bhyve 16: folder of its socket." }),
+  monitor: text({
+    pending: true, help: "bhyve 16: restart the machine after a reboot.", since: "bhyve 16",
+  }),
+  runFolder: text({
+    key: "rundir", pending: true, help: "bhyve 16: folder of its socket.", since: "bhyve 16",
+  }),
 } as const;
+
+/** The keys outside the devices by who reads them. */
+export const keyReaders: ReadonlyMap<string, Schema> = new Map<string, Schema>([
+  ["the machine", machineKeys], ["the firmware and the loaders", bootKeys],
+  ["the processors", x86Keys], ["the chips of the board", boardKeys],
+  ["the SMBIOS tables", smbiosKeys], ["the program itself", programKeys],
+]);
 
 /** All keys outside the devices, in the order in which bhyve reads those it can refuse. */
 export const globalSchema = options({

@@ -11,7 +11,7 @@ import type { Tree } from "./tree.ts";
 import { pciLimits } from "./values.ts";
 import type { PciSlot } from "./values.ts";
 
-/** One configured PCI function whose device has a model. */
+/** One configured PCI function whose device has a schema. */
 export interface ConfiguredFunction {
   readonly at: PciSlot;
   readonly device: string;
@@ -32,7 +32,8 @@ export function findFunctions(tree: Tree, devices: DeviceSchemas): {
     if (device !== undefined && model) {
       functions.push({ at, device, node, schema: model.options });
       problems.push(...(model.single ? singleProblems(functions, device) : []));
-    } else {
+    }
+    if (device === undefined || !model || model.unbuilt) {
       problems.push({
         key: `${node.path}.device`, ...(device !== undefined && { value: device }),
         message: noDevice(device, devices),
@@ -82,7 +83,7 @@ function numberedChildren(node: OptionNode | undefined, max: number): [number, O
 }
 
 function noDevice(device: string | undefined, devices: DeviceSchemas): string {
-  const names = [...devices.keys()];
+  const names = [...devices].filter(([, { unbuilt }]) => !unbuilt).map(([name]) => name);
   const allowed = names.length === 0 ? "allowed: nothing, as this program has no device models"
     : `allowed: ${names.toSorted().join(", ")}`;
   if (device === undefined) {

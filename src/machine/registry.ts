@@ -1,8 +1,10 @@
 /** All PCI device models by the names that the key `device` takes. A new model adds a line. */
 import { ConfigError } from "../base/errors.ts";
+import type { DeviceSchema, DeviceSchemas } from "../config/configuration.ts";
 import { parse, type OptionNode, type OptionsOf, type Schema } from "../config/options.ts";
 import { hostbridge } from "../devices/pci/hostbridge.ts";
 import { lpc } from "../devices/pci/lpc.ts";
+import { unbuiltDevices } from "../devices/unbuilt.ts";
 import { virtioBlk } from "../devices/virtio/blk.ts";
 import { virtioRnd } from "../devices/virtio/rnd.ts";
 import type { BackendKind, PciDeviceDescription, PciEnv } from "../fabric/pci/description.ts";
@@ -40,3 +42,9 @@ const models = [model(hostbridge), model(lpc), model(virtioBlk), model(virtioRnd
 
 export const devices: ReadonlyMap<string, DeviceModel> =
   new Map(models.map((each) => [each.name, each]));
+
+/** What is known of all devices, those included that have keys but no model yet. */
+export const deviceSchemas: DeviceSchemas = new Map<string, DeviceSchema>([
+  ...unbuiltDevices.map((each) => [each.name, { ...each, unbuilt: true }] as const),
+  ...devices,
+]);

@@ -4,11 +4,11 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { defaultText } from "../../src/cli/help.ts";
+import { defaultText, deviceSummary } from "../../src/cli/help.ts";
 import { keysOf } from "../../src/config/known-keys.ts";
 import type { LeafOption } from "../../src/config/options.ts";
 import { functionSchema, globalSchema } from "../../src/config/schema.ts";
-import { devices } from "../../src/machine/registry.ts";
+import { deviceSchemas } from "../../src/machine/registry.ts";
 import { assert, test } from "../support/harness.ts";
 import { repositoryRoot } from "../support/paths.ts";
 
@@ -29,7 +29,7 @@ function withoutKey(option: LeafOption<unknown>): string {
 const common = new Set([...keysOf(functionSchema)].map(({ key }) => key));
 
 function table(keys: ReturnType<typeof keysOf>, leaveOut: ReadonlySet<string>): string {
-  const lines = ["| key | allowed | without it | |", "|---|---|---|---|"];
+  const lines = ["| key | allowed | without it | | since |", "|---|---|---|---|---|"];
   for (const { key, option } of keys) {
     if (leaveOut.has(key)) {
       continue;
@@ -37,7 +37,7 @@ function table(keys: ReturnType<typeof keysOf>, leaveOut: ReadonlySet<string>): 
     const old = option.aliases.length === 0 ? "" : ` Also ${option.aliases.join(", ")}.`;
     const pending = option.pending ? " No effect yet." : "";
     lines.push(`| \`${key}\` | ${cell(option.allowed)} | ${cell(withoutKey(option))} `
-      + `| ${cell(option.help)}${old}${pending} |`);
+      + `| ${cell(option.help)}${old}${pending} | ${option.since} |`);
   }
   return lines.length === 2 ? "No keys of its own.\n" : `${lines.join("\n")}\n`;
 }
@@ -47,8 +47,9 @@ function tables(): string {
   const parts = ["## Keys of the machine\n", table(keysOf(globalSchema), none),
     "## Keys of every PCI function, below `pci.BUS.SLOT.FUNCTION`\n",
     table(keysOf(functionSchema), none)];
-  for (const { name, help, options } of devices.values()) {
-    parts.push(`### ${name}\n`, `${help}\n`, table(keysOf(options), common));
+  for (const [name, device] of deviceSchemas) {
+    parts.push(`### ${name}\n`, `${deviceSummary(device)}\n`,
+      table(keysOf(device.options), common));
   }
   return `\n${parts.join("\n")}`;
 }

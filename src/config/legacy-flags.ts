@@ -1,10 +1,10 @@
 /** bhyve 15.1's flags, each turned into keys; the usage text is made from the same table. */
 import { ConfigError, exitStatus } from "../base/errors.ts";
-import { setFile, setOption } from "../config/file.ts";
-import { legacyDevices, targetOf } from "../config/legacy.ts";
-import { lpcDevices, setLpcDevice } from "../config/legacy-lpc.ts";
-import type { Tree } from "../config/tree.ts";
-import { numberPrefix, readSlot, scanned, scannedInt, slotHelp } from "../config/values.ts";
+import { setFile, setOption } from "./file.ts";
+import { legacyDevices, targetOf } from "./legacy.ts";
+import { lpcDevices, setLpcDevice } from "./legacy-lpc.ts";
+import type { Tree } from "./tree.ts";
+import { numberPrefix, readSlot, scanned, scannedInt, slotHelp } from "./values.ts";
 import { setFirmwareFile } from "./firmware-file.ts";
 import type { FirmwareFile } from "./firmware-file.ts";
 

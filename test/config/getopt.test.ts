@@ -1,4 +1,4 @@
-import { getopt } from "../../src/cli/getopt.ts";
+import { getopt } from "../../src/config/getopt.ts";
 import { assert, test } from "../support/harness.ts";
 
 /** The steps in short, and the index of the first operand. */
