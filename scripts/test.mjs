@@ -54,6 +54,10 @@ function setUp() {
   }
   installPackages(say);
   compile(say);
+  say("native addon");
+  const addon = spawnSync(process.execPath, [join(root, "scripts", "build-addon.mjs")],
+    { stdio: ["ignore", "ignore", "inherit"] });
+  if (addon.status !== 0) say("the native addon could not be built; its tests will skip");
 }
 
 async function main() {

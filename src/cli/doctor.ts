@@ -7,6 +7,7 @@ import { freemem, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
 import { exitStatus } from "../base/errors.ts";
 import { MiB } from "../base/units.ts";
+import { nativeState } from "../host/native.ts";
 import type { Console } from "./main.ts";
 
 type State = "ok" | "missing" | "unused";
@@ -26,8 +27,8 @@ export function doctor(words: readonly string[], console: Console): number {
     return exitStatus.powerOff;
   }
   const findings = [
-    nodeVersion(), ...wasmFeatures(), memory(), softwareBackend(), kernelBackend("vmm", "/dev/vmm"),
-    kernelBackend("kvm", "/dev/kvm"), terminal(), ...tools(),
+    nodeVersion(), ...wasmFeatures(), memory(), softwareBackend(), addon(),
+    kernelBackend("vmm", "/dev/vmm"), kernelBackend("kvm", "/dev/kvm"), terminal(), ...tools(),
   ];
   const healthy = findings.every(({ state, needed }) => state === "ok" || !needed);
   console.out(json ? `${JSON.stringify({ healthy, findings }, undefined, 2)}\n`
@@ -93,13 +94,22 @@ function softwareBackend(): Finding {
   };
 }
 
-/** There is no native addon yet, so these are looked at and not used. */
+function addon(): Finding {
+  const found = nativeState();
+  const use = "io_uring, taps and the kernel's hypervisors need it, nothing else does";
+  return {
+    name: "native addon", state: found.addon === undefined ? "missing" : "ok", needed: false,
+    detail: `${found.addon === undefined ? found.reason : found.path}; ${use}`,
+  };
+}
+
+/** No back end uses these yet, so they are only looked at. */
 function kernelBackend(name: string, device: string): Finding {
   const found = !existsSync(device) ? `${device} does not exist`
     : canUse(device) ? `${device} can be opened` : `${device} exists, but may not be opened`;
   return {
     name: `vmm.backend=${name}`, state: "unused", needed: false,
-    detail: `${found}; this version has no native part that could use it`,
+    detail: `${found}; this version has no back end that could use it`,
   };
 }
 

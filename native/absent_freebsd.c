@@ -1,0 +1,27 @@
+/* The calls of FreeBSD, where there are none. */
+#include <errno.h>
+#include "system.h"
+
+int64_t system_sysctl(const char *name, uint8_t *old_bytes, size_t old_length,
+                      const uint8_t *new_bytes, size_t new_length) {
+  (void)name, (void)old_bytes, (void)old_length, (void)new_bytes, (void)new_length;
+  return -ENOSYS;
+}
+
+size_t system_kevent_bytes(void) {
+  return 1;
+}
+
+int system_kqueue(void) {
+  return -ENOSYS;
+}
+
+int system_kevent(int kq, const uint8_t *changes, size_t change_count, uint8_t *events,
+                  size_t event_count, int timeout_ms) {
+  (void)kq, (void)changes, (void)change_count, (void)events, (void)event_count, (void)timeout_ms;
+  return -ENOSYS;
+}
+
+int system_cap_enter(void) {
+  return -ENOSYS;
+}
