@@ -44,7 +44,7 @@ export async function runMachine(
       key: `lpc.${port}.path`, message: "is required with -l",
     })));
   }
-  const plan = planMachine(configuration, softLimits);
+  const plan = planMachine(configuration, softLimits, request.firmwareFiles);
   const { status, report } = await launch(plan, { log, onStart: announce });
   if (report !== undefined) {
     say(report);

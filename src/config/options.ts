@@ -16,6 +16,8 @@ export interface OptionNode {
   node(key: string): OptionNode | undefined;
   /** Names of the children, in tree order. */
   names(): Iterable<string>;
+  /** Keys of all values below this node, in tree order: names joined by dots. */
+  keys(): Iterable<string>;
 }
 
 /** What a reader of the table may want to know of a value beyond its kind. */
@@ -365,7 +367,7 @@ function childNode(node: OptionNode, key: string): OptionNode {
 
 /** A node without children: a schema read from it yields its defaults and what is required. */
 export function emptyNode(path: string): OptionNode {
-  return { path, value: () => undefined, node: () => undefined, names: () => [] };
+  return { path, value: () => undefined, node: () => undefined, names: () => [], keys: () => [] };
 }
 
 /** A node over plain values, for tests and for callers that have no tree: keys may have dots. */
@@ -381,5 +383,6 @@ export function nodeOf(values: { readonly [key: string]: string }, path = ""): O
       return Object.keys(found).length === 0 ? undefined : nodeOf(found, joinKey(path, key));
     },
     names: () => new Set(Object.keys(values).map((name) => name.split(".", 1)[0] ?? "")),
+    keys: () => Object.keys(values),
   };
 }

@@ -120,8 +120,8 @@ const bootKeys = {
     since: "bhyve 13.2",
   }),
   firmwareInterface: text({
-    key: "lpc.fwcfg", default: "bhyve", pending: true,
-    help: "Firmware interface on ports 0x510 and 0x511: bhyve or qemu.",
+    key: "lpc.fwcfg", default: "bhyve",
+    help: "Firmware interface on ports 0x510 and 0x511: bhyve (with a boot ROM) or qemu.",
     since: "bhyve 14.0",
   }),
   enableBars: flag({

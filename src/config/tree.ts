@@ -41,6 +41,16 @@ export class TreeNode implements OptionNode {
     return this.#children.keys();
   }
 
+  *keys(): Generator<string> {
+    for (const [name, child] of this.#children) {
+      if (child instanceof TreeNode) {
+        yield* [...child.keys()].map((key) => `${name}.${key}`);
+      } else {
+        yield name;
+      }
+    }
+  }
+
   /** The value of a direct child, `%(…)` untouched. */
   raw(name: string): string | undefined {
     const child = this.#children.get(name);

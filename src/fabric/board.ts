@@ -1,5 +1,5 @@
 /** The board: the two address spaces that devices on fixed addresses plug into. */
-import type { AddressSpace, Claim } from "./address-space.ts";
+import type { AccessHandler, AddressSpace, Claim } from "./address-space.ts";
 import type { Device } from "./device.ts";
 import type { RegisterMap } from "./register-map.ts";
 
@@ -26,11 +26,20 @@ export class ClaimList {
     at: { readonly name: string; readonly base: number; readonly size?: number },
     map: RegisterMap<D>, device: D,
   ): void {
+    this.claim(space, { name: at.name, base: at.base, size: at.size ?? map.size }, {
+      read: (offset, size) => map.read(device, offset, size),
+      write: (offset, size, value) => map.write(device, offset, size, value),
+    });
+  }
+
+  /** The same for a device whose accesses are no register map. */
+  claim(
+    space: AddressSpace,
+    at: { readonly name: string; readonly base: number; readonly size: number },
+    handler: AccessHandler,
+  ): void {
     try {
-      this.#claims.push(space.claim(at.name, at.base, at.size ?? map.size, {
-        read: (offset, size) => map.read(device, offset, size),
-        write: (offset, size, value) => map.write(device, offset, size, value),
-      }));
+      this.#claims.push(space.claim(at.name, at.base, at.size, handler));
     } catch (error) {
       this.release();
       throw error;

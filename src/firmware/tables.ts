@@ -5,7 +5,7 @@
 import type { GuestMemory } from "../fabric/memory.ts";
 import type { BusWindows } from "../fabric/pci/placement.ts";
 import type { PciRoute } from "../fabric/pci/routing.ts";
-import { buildAcpiTables } from "./acpi/tables.ts";
+import { makeAcpiImage } from "./acpi/tables.ts";
 import { e820, type E820Entry } from "./e820.ts";
 import { buildMpTable } from "./mp-table.ts";
 import { buildSmbios } from "./smbios.ts";
@@ -66,6 +66,8 @@ export interface FirmwareOptions {
   /** Low half of the HPET's capability register and its address, if there is an HPET. */
   readonly hpet?: { readonly base: number; readonly capabilities: number } | undefined;
   readonly serialPorts: readonly SerialPort[];
+  /** Where QEMU's firmware interface answers, if it is there (two ports). */
+  readonly fwCfgPort?: number | undefined;
   /** `x86.mptable`. */
   readonly mpTable: boolean;
   readonly smbios: SmbiosTexts;
@@ -95,7 +97,7 @@ export function buildFirmwareTables(options: FirmwareOptions): FirmwareTables {
   }
   return {
     smbios: buildSmbios(options),
-    rsdp: acpi && buildAcpiTables({ ...options, acpi }),
+    rsdp: acpi && makeAcpiImage({ ...options, acpi }).writeTo(memory),
     e820: e820(memory.lowBytes + memory.highBytes),
   };
 }

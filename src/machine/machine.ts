@@ -19,6 +19,7 @@ import type { Hypervisor, Vcpu, VcpuBus, Vm } from "../vmm/hypervisor.ts";
 import { makeBoardChips, makeUarts, type BoardChips } from "./board-chips.ts";
 import { Driver } from "./driver.ts";
 import { enter } from "./entry.ts";
+import { firmwareInterface } from "./firmware-interface.ts";
 import type { MachineClock } from "./host-clock.ts";
 import type { MachinePlan, PlannedFunction } from "./plan.ts";
 import { devices } from "./registry.ts";
@@ -184,6 +185,10 @@ export class Machine {
       throw new ConfigError(problems);
     }
     this.pci.place();
+    const firmware = firmwareInterface(this.#plan, this.pci);
+    if (firmware !== undefined) {
+      this.#attach(firmware);
+    }
     if (globals.strictIo) {
       this.ports.unclaimed = (port, size, value) => this.#refuseAccess(port, size, value);
     }

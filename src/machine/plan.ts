@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { ConfigError, exitStatus, type Problem } from "../base/errors.ts";
 import { KiB } from "../base/units.ts";
 import type { Configuration } from "../config/configuration.ts";
+import type { FirmwareFile } from "../config/firmware-file.ts";
 import type { OptionNode } from "../config/options.ts";
 import type { Globals } from "../config/schema.ts";
 import type { Topology, PciSlot } from "../config/values.ts";
@@ -23,6 +24,8 @@ export interface MachinePlan {
   readonly globals: Globals;
   readonly topology: Topology;
   readonly functions: readonly PlannedFunction[];
+  /** Files of the user for the guest's firmware (`-f`). */
+  readonly firmwareFiles: readonly FirmwareFile[];
   readonly hostName: string;
 }
 
@@ -33,30 +36,27 @@ export interface MachineLimits {
 }
 
 /** Reads the configuration once; throws ConfigError for what no machine here can be. */
-export function planMachine(configuration: Configuration, limits: MachineLimits): MachinePlan {
+export function planMachine(
+  configuration: Configuration, limits: MachineLimits, firmwareFiles: readonly FirmwareFile[] = [],
+): MachinePlan {
   const { globals, topology } = configuration;
   const problems = capabilityProblems(configuration, limits);
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
   const functions = configuration.functions.map(({ at, device, node }) => ({
-    at, device, key: node.path, values: Object.fromEntries(leaves(node)),
+    at, device, key: node.path, values: valuesOf(node),
   }));
-  return { globals, topology, functions, hostName: hostname() };
+  return { globals, topology, functions, firmwareFiles, hostName: hostname() };
 }
 
-function* leaves(node: OptionNode, prefix = ""): Generator<[string, string]> {
-  for (const name of node.names()) {
-    const value = node.value(name);
-    if (value !== undefined) {
-      yield [prefix + name, value];
-      continue; // To ask a value for its children is worth a warning.
-    }
-    const child = node.node(name);
-    if (child !== undefined) {
-      yield* leaves(child, `${prefix}${name}.`);
-    }
-  }
+/** QEMU's firmware interface was asked for, and the bridge that has it is there. */
+export function hasFwCfg({ globals, functions }: MachinePlan): boolean {
+  return globals.firmwareInterface === "qemu" && functions.some(({ device }) => device === "lpc");
+}
+
+function valuesOf(node: OptionNode): Record<string, string> {
+  return Object.fromEntries([...node.keys()].map((key) => [key, node.value(key) ?? ""]));
 }
 
 const pageBytes = 4 * KiB;

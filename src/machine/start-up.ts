@@ -1,15 +1,16 @@
 /** What a machine finds in memory and registers when it starts: boot ROM, or tables and kernel. */
 import { acpiDisableCommand, acpiEnableCommand, acpiPorts, sciIrq, sleepTypeS5,
 } from "../devices/acpi-pm.ts";
+import { fwCfgPort } from "../devices/fw-cfg.ts";
 import { hpetBase, hpetCapabilities } from "../devices/hpet.ts";
 import type { Board } from "../fabric/board.ts";
 import type { PciHost } from "../fabric/pci/host.ts";
 import { readBootFile, readBootModules } from "../firmware/boot-file.ts";
 import { loadBoot, type LoadedBoot } from "../firmware/boot.ts";
-import { buildFirmwareTables } from "../firmware/tables.ts";
+import { buildFirmwareTables, type FirmwareOptions } from "../firmware/tables.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
 import { serialPorts } from "./board-chips.ts";
-import type { MachinePlan } from "./plan.ts";
+import { hasFwCfg, type MachinePlan } from "./plan.ts";
 
 export interface StartUpParts {
   readonly plan: MachinePlan;
@@ -35,23 +36,35 @@ export async function loadKernel(parts: StartUpParts, kernel: string): Promise<L
 
 function writeTables({ plan, memory, pci }: StartUpParts) {
   const { globals, topology, hostName } = plan;
-  const lpc = plan.functions.find(({ device }) => device === "lpc");
   return buildFirmwareTables({
+    ...describeBoard(plan, pci),
     memory,
     cpus: topology,
-    pci: { windows: pci.windows(), routes: pci.routes(), lpc: lpc?.at },
-    acpi: globals.acpiTables && globals.acpiTablesInMemory ? {
-      ...acpiPorts, enableCommand: acpiEnableCommand, disableCommand: acpiDisableCommand,
-      sciIrq, sleepTypeS5,
-    } : undefined,
-    hpet: { base: hpetBase, capabilities: hpetCapabilities },
-    serialPorts: lpc === undefined ? [] : serialPorts,
+    acpi: globals.acpiTables && globals.acpiTablesInMemory ? acpiHardware : undefined,
     mpTable: globals.mpTable,
     smbios: globals,
     uuid: globals.uuid,
     name: globals.name,
     hostName,
   });
+}
+
+export const acpiHardware = {
+  ...acpiPorts, enableCommand: acpiEnableCommand, disableCommand: acpiDisableCommand,
+  sciIrq, sleepTypeS5,
+} as const;
+
+/** What ACPI tables say of the board, once its devices are placed. */
+export function describeBoard(
+  plan: MachinePlan, pci: PciHost,
+): Pick<FirmwareOptions, "pci" | "hpet" | "serialPorts" | "fwCfgPort"> {
+  const lpc = plan.functions.find(({ device }) => device === "lpc");
+  return {
+    pci: { windows: pci.windows(), routes: pci.routes(), lpc: lpc?.at },
+    hpet: { base: hpetBase, capabilities: hpetCapabilities },
+    serialPorts: lpc === undefined ? [] : serialPorts,
+    fwCfgPort: hasFwCfg(plan) ? fwCfgPort : undefined,
+  };
 }
 
 const edgeLevelPort = 0x4d0;

@@ -142,3 +142,49 @@ test("code runs that lies above 2 GiB of the back end's memory", () => {
   assert.deepEqual(run(), { status: 1 });
   assert.equal(line.output, "A");
 });
+
+test("firmware has bhyve's interface with a boot ROM, QEMU's when asked, and else none", () => {
+  const rom = folder.put("fwcfg-rom", romOf([]));
+  const { "boot.kernel": kernel = "", ...board } = smallPc;
+  const probe = (keys: Keys) => {
+    const seen: number[] = [];
+    const { run } = buildMachine({ ...board, ...keys }, scriptedHypervisor(function* look(guest) {
+      guest.portWrite(0x510, 2, 0);
+      seen.push(...[0, 1, 2, 3].map(() => guest.portRead(0x511, 1)));
+      guest.portWrite(0xcf9, 1, 6);
+      yield slice;
+    }));
+    run();
+    return Buffer.from(seen).toString("latin1");
+  };
+  const withKernel: Keys = { "boot.kernel": kernel }, withRom: Keys = { "bootrom": rom };
+  assert.equal(probe(withKernel), "\xff\xff\xff\xff");
+  assert.equal(probe({ ...withKernel, "lpc.fwcfg": "qemu" }), "QEMU");
+  assert.equal(probe(withRom), "BHYV");
+  assert.equal(probe({ ...withRom, "lpc.fwcfg": "qemu" }), "QEMU");
+});
+
+test("firmware is told the order of boot devices, and no two can have one place", () => {
+  const disk = (slot: number, index: string): Keys => ({
+    [`pci.0.${slot}.0.device`]: "virtio-blk", [`pci.0.${slot}.0.path`]: "/disk",
+    [`pci.0.${slot}.0.bootindex`]: index,
+  });
+  const build = (keys: Keys) => buildMachine({ ...smallPc, "lpc.fwcfg": "qemu", ...keys },
+    scriptedHypervisor(function* read(guest) {
+      const item = (selector: number, length: number) => {
+        guest.portWrite(0x510, 2, selector);
+        return Buffer.from(Array.from({ length }, () => guest.portRead(0x511, 1)));
+      };
+      const count = item(0x19, 4).readUInt32BE();
+      const entries = item(0x19, 4 + count * 64);
+      const at = entries.indexOf("bootorder") - 8;
+      order = item(entries.readUInt16BE(at + 4), entries.readUInt32BE(at)).toString();
+      guest.portWrite(0xcf9, 1, 6);
+      yield slice;
+    }));
+  let order = "";
+  build({ ...disk(3, "7"), ...disk(4, "2"), ...disk(5, "-1") }).run();
+  assert.equal(order, "/pci@i0cf8/pci@4,0\n/pci@i0cf8/pci@3,0\0");
+  assert.deepEqual(problemKeys(() => build({ ...disk(3, "1"), ...disk(4, "1") })),
+    ["pci.0.4.0.bootindex"]);
+});

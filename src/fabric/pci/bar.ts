@@ -18,9 +18,10 @@ export interface BarOptions {
 
 const sizeMin = { io: 4, mem32: 16, mem64: 16 } as const;
 const typeBits = { io: 1, mem32: 0, mem64: 4 } as const;
-const addressMask = { io: 0xfffc, mem32: 0xffff_fff0, mem64: 0xffff_fff0 } as const;
-/** x86 addresses have at most 52 bits; what lies above is out of every processor's reach. */
-const addressEnd = 2 ** 52;
+const addressMask = { io: 0xffff_fffc, mem32: 0xffff_fff0, mem64: 0xffff_fff0 } as const;
+/** An I/O BAR has 32 bits as any other (§6.2.5.1: SeaBIOS takes what reads as 0 for room), but
+ * x86 has 64 Ki ports; and its addresses have at most 52 bits. */
+const addressEnd = { io: 2 ** 16, mem32: 2 ** 32, mem64: 2 ** 52 } as const;
 
 export class Bar {
   readonly index: number;
@@ -119,6 +120,6 @@ export class Bar {
     const enable = this.kind === "io" ? command.io : command.memory;
     const decoding = (this.#config.get(header.command, 2) & enable) !== 0;
     const { address } = this;
-    return decoding && address + this.size <= addressEnd ? address : undefined;
+    return decoding && address + this.size <= addressEnd[this.kind] ? address : undefined;
   }
 }

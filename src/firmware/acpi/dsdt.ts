@@ -9,14 +9,14 @@ import type { FirmwareOptions } from "../tables.ts";
 import {
   and, argument0, createWordField, decrement, device, eisaId, field, findSetRightBit, ifTrue,
   integer, local0, method, name, operationRegion, otherwise, packageOf, path, regionSpace,
-  returnOf, scope, shiftLeft, store, type Aml, type FieldElement,
+  returnOf, scope, shiftLeft, store, string, type Aml, type FieldElement,
 } from "./aml.ts";
 import {
   busNumbers, fixedMemory, isaInterrupt, memoryWindow32, memoryWindow64, pciInterrupts, ports,
   portWindow, resources,
 } from "./resources.ts";
 
-type Options = Pick<FirmwareOptions, "pci" | "hpet" | "serialPorts"> & {
+type Options = Pick<FirmwareOptions, "pci" | "hpet" | "serialPorts" | "fwCfgPort"> & {
   readonly acpi: NonNullable<FirmwareOptions["acpi"]>;
 };
 
@@ -39,7 +39,7 @@ const systemPorts: readonly (readonly [base: number, count: number])[] = [
 ];
 
 export function definitionBlock(options: Options): Aml {
-  const { pci, acpi, hpet, serialPorts } = options;
+  const { pci, acpi, hpet, serialPorts, fwCfgPort } = options;
   const roots = [...pci.windows].map(([bus, windows]) => root(options, bus, windows));
   return [
     name("_S5", packageOf([integer(acpi.sleepTypeS5), integer(0)])),
@@ -49,6 +49,7 @@ export function definitionBlock(options: Options): Aml {
       ...roots,
       ...(hpet === undefined ? [] : [hpetDevice(hpet.base)]),
       boardResources(options),
+      ...(fwCfgPort === undefined ? [] : [fwCfgDevice(fwCfgPort)]),
     ]),
     ...(pci.lpc === undefined ? [] : [
       scope(`\\_SB.${rootName(pci.lpc.bus)}.ISA`, isaDevices(serialPorts)),
@@ -101,6 +102,14 @@ function hpetDevice(base: number): Aml {
   return device("HPET", [
     hidName("PNP0103"), name("_UID", integer(0)),
     name("_CRS", resources([fixedMemory(base, 0x400)])),
+  ]);
+}
+
+/** The firmware interface; drivers of QEMU's guests look for this id. */
+function fwCfgDevice(port: number): Aml {
+  return device("FWCF", [
+    name("_HID", string("QEMU0002")), name("_STA", integer(linkStatus.enabled)),
+    name("_CRS", resources([ports(port, 2)])),
   ]);
 }
 

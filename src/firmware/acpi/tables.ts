@@ -2,23 +2,16 @@
  * ACPI tables (ACPI 5.1 §5.2) as bhyve makes them: RSDP, RSDT, XSDT, FADT, MADT, HPET, MCFG, FACS
  * and DSDT, with bhyve's identification and at its address.
  */
-import { alignUp } from "../../base/bits.ts";
-import { ConfigError } from "../../base/errors.ts";
-import { gpa } from "../../base/units.ts";
 import { ecamBase } from "../../fabric/pci/placement.ts";
-import { firmwareArea } from "../e820.ts";
 import { StructWriter } from "../struct-writer.ts";
 import type { AcpiFixedHardware, FirmwareOptions } from "../tables.ts";
 import { definitionBlock } from "./dsdt.ts";
+import { AcpiImage, madtSignature, type PlaceOptions } from "./image.ts";
 
-/** Where bhyve puts the root pointer; everything else follows. */
-export const rsdpAddress = 0xf_2400;
 const rsdpBytes = 36;
 const headerBytes = 36;
-const tableAlign = 16;
 const facsBytes = 64;
 
-const madtSignature = "APIC";
 const oemId = "BHYVE ";
 const compilerId = "BHYV";
 
@@ -28,11 +21,11 @@ const resetPort = 0xcf9;
 const resetValue = 6;
 const centuryRegister = 0x32;
 
-type Options = Pick<FirmwareOptions, "memory" | "cpus" | "pci" | "hpet" | "serialPorts"> & {
+type Options = Pick<FirmwareOptions, "cpus" | "pci" | "hpet" | "serialPorts" | "fwCfgPort"> & {
   readonly acpi: AcpiFixedHardware;
 };
 
-/** Makes a table of `bodyBytes` behind the common header; the checksum comes when it is placed. */
+/** Makes a table of `bodyBytes` behind the common header; its checksum comes later. */
 function table(signature: string, revision: number, bodyBytes: number): StructWriter {
   return new StructWriter(headerBytes + bodyBytes)
     .text(0, signature)
@@ -42,69 +35,36 @@ function table(signature: string, revision: number, bodyBytes: number): StructWr
     .text(28, compilerId).u32(32, 1);
 }
 
-function putChecksum(bytes: Uint8Array, at: number, from = 0, end = bytes.length): void {
-  bytes[at] = 0;
-  let sum = 0;
-  for (const byte of bytes.subarray(from, end)) {
-    sum += byte;
-  }
-  bytes[at] = -sum & 0xff;
-}
-
-/** Puts tables one behind the other. */
-class TablePlacer {
-  readonly #memory: FirmwareOptions["memory"];
-  #next = rsdpAddress + alignUp(rsdpBytes, tableAlign);
-
-  constructor(memory: FirmwareOptions["memory"]) {
-    this.#memory = memory;
-  }
-
-  put(writer: StructWriter, align = tableAlign): number {
-    putChecksum(writer.bytes, 9);
-    return this.putRaw(writer, align);
-  }
-
-  putRaw({ bytes }: StructWriter, align: number): number {
-    const at = alignUp(this.#next, align);
-    if (at + bytes.length > firmwareArea.end) {
-      const signature = Buffer.from(bytes.subarray(0, 4)).toString("latin1");
-      throw new ConfigError({
-        key: signature === madtSignature ? "cpus" : "pci",
-        message: `the ACPI table ${signature} does not fit below 1 MiB; allowed: some thousand `
-          + "processors, some hundred devices, or acpi_tables=false",
-      });
-    }
-    this.#memory.write(gpa(at), bytes);
-    this.#next = at + bytes.length;
-    return at;
-  }
-}
-
-/** Writes the tables and returns the address of the RSDP. */
-export function buildAcpiTables(options: Options): number {
-  const placer = new TablePlacer(options.memory);
-  const facs = placer.putRaw(makeFacs(), facsBytes);
-  const dsdt = placer.put(makeDsdt(options));
+/** Makes the tables of a board, not yet placed. */
+export function makeAcpiImage(options: Options): AcpiImage {
+  const image = new AcpiImage(rsdpBytes);
+  const facs = image.put(makeFacs(), { align: facsBytes, checksum: false });
+  const dsdt = image.put(makeDsdt(options));
   const tables = [
-    placer.put(makeFadt(options.acpi, facs, dsdt)),
-    placer.put(makeMadt(options)),
-    ...(options.hpet === undefined ? [] : [placer.put(makeHpet(options.hpet))]),
-    placer.put(makeMcfg()),
+    image.put(makeFadt(options.acpi, facs, dsdt), { pointers: fadtPointers }),
+    image.put(makeMadt(options)),
+    ...(options.hpet === undefined ? [] : [image.put(makeHpet(options.hpet))]),
+    image.put(makeMcfg()),
   ];
-  const rsdt = table("RSDT", 1, tables.length * 4);
-  const xsdt = table("XSDT", 1, tables.length * 8);
-  for (const [index, at] of tables.entries()) {
-    rsdt.u32(headerBytes + index * 4, at);
-    xsdt.u64(headerBytes + index * 8, at);
-  }
+  const rsdt = image.put(...pointerTable("RSDT", 4, tables));
+  const xsdt = image.put(...pointerTable("XSDT", 8, tables));
   const rsdp = new StructWriter(rsdpBytes)
     .text(0, "RSD PTR ").text(9, oemId).u8(15, 2)
-    .u32(16, placer.put(rsdt)).u32(20, rsdpBytes).u64(24, placer.put(xsdt));
-  putChecksum(rsdp.bytes, 8, 0, 20);
-  putChecksum(rsdp.bytes, 32);
-  options.memory.write(gpa(rsdpAddress), rsdp.bytes);
-  return rsdpAddress;
+    .u32(16, rsdt).u32(20, rsdpBytes).u64(24, xsdt);
+  image.setRoot(rsdp, [{ at: 16, size: 4 }, { at: 24, size: 8 }]);
+  return image;
+}
+
+/** A table that consists of pointers to others. */
+function pointerTable(
+  signature: string, size: 4 | 8, tables: readonly number[],
+): [StructWriter, PlaceOptions] {
+  const writer = table(signature, 1, tables.length * size);
+  const places = tables.map((_, index) => headerBytes + index * size);
+  for (const [index, offset] of tables.entries()) {
+    writer.u32(headerBytes + index * size, offset);
+  }
+  return [writer, { pointers: places.map((at) => ({ at, size })) }];
 }
 
 function makeDsdt(options: Options): StructWriter {
@@ -129,6 +89,9 @@ function putPort(writer: StructWriter, at: number, port: number, bits: number, s
   const systemIo = 1;
   writer.u8(at, systemIo).u8(at + 1, bits).u8(at + 3, size).u64(at + 4, port);
 }
+
+/** FIRMWARE_CTRL, DSDT and X_DSDT. */
+const fadtPointers = [{ at: 36, size: 4 }, { at: 40, size: 4 }, { at: 140, size: 8 }] as const;
 
 /** Revision 5.1. */
 function makeFadt(acpi: AcpiFixedHardware, facs: number, dsdt: number): StructWriter {

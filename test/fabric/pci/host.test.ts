@@ -172,7 +172,17 @@ test("writing ones shows the size of a BAR, and its kind", () => {
     configWrite(guest, 1, 0x10 + index * 4, 4, 0xffff_ffff);
     return configRead(guest, 1, 0x10 + index * 4);
   });
-  assert.deepEqual(sized, [0xffe1, 0xffff_e000, 4, 0xffff_fffe, 0, 0]);
+  assert.deepEqual(sized, [0xffff_ffe1, 0xffff_e000, 4, 0xffff_fffe, 0, 0]);
+});
+
+test("an I/O BAR above the last port answers nowhere", () => {
+  const { guest } = machine([[1, 0, device({ bars: [bar(0, "io", 32, 7)] })]]);
+  assert.equal(guest.inb(0x2000), 7);
+  configWrite(guest, 1, 0x10, 4, 0x1_2000);
+  assert.equal(configRead(guest, 1, 0x10), 0x1_2001);
+  assert.equal(guest.inb(0x2000), 0xff);
+  configWrite(guest, 1, 0x10, 4, 0x2000);
+  assert.equal(guest.inb(0x2000), 7);
 });
 
 test("a BAR moves while it decodes, and narrow writes to it are ignored", () => {
