@@ -70,6 +70,10 @@ export const state = {
   pendingGpa: 0x1558,
   pat: 0x1560,
   pkru: 0x1568,
+  /** The exception (#UD, #NM) that vector instructions behind VEX meet, and that those of general
+   * registers meet outside 64-bit mode; 0 where they are allowed. */
+  avxFault: 0x156c,
+  vexFault: 0x1570,
   x87: 0x1600,
 } as const;
 
@@ -134,6 +138,9 @@ export const microOp = {
   /** i32 */
   displacement: 8,
   immediate: 12,
+  /** u8 each, beside an immediate of 8 bits: byte offsets of more registers. */
+  third: 13,
+  fourth: 14,
 } as const;
 
 /** Why `run` returned. */

@@ -3,9 +3,13 @@ import "../isa/all.ts";
 import { rows, type OpcodeMap, type OperandSpec, type Row } from "../isa/table.ts";
 import type { Width } from "../isa/value.ts";
 import { segmentIndex } from "../layout.ts";
+import { Cursor } from "./cursor.ts";
 import type {
   DecodedOperand, DecodeResult, Instruction, MemoryReference,
 } from "./instruction.ts";
+import {
+  instructionBytesMax, isVex, noPrefixes, readPrefixes, readVex, type Prefixes,
+} from "./prefixes.ts";
 
 export interface DecodeMode {
   /** 64 for 64-bit code; otherwise the default size of the code segment. */
@@ -14,16 +18,18 @@ export interface DecodeMode {
   readonly features: ReadonlySet<string>;
 }
 
-/** No instruction is longer (SDM 2A §2.3.11). */
-export const instructionBytesMax = 15;
-
 /** Candidate rows by map and opcode; rows with more conditions come first. */
 const table = buildTable();
 
+/** Maps behind VEX follow the others. */
+function mapNumber(map: OpcodeMap, vex: boolean): number {
+  return vex ? map + 4 : map;
+}
+
 function buildTable(): Row[][][] {
-  const maps: Row[][][] = Array.from({ length: 4 }, () => Array.from({ length: 256 }, () => []));
+  const maps: Row[][][] = Array.from({ length: 8 }, () => Array.from({ length: 256 }, () => []));
   for (const each of rows) {
-    maps[each.map]?.[each.opcode]?.push(each);
+    maps[mapNumber(each.map, each.vex)]?.[each.opcode]?.push(each);
   }
   const weight = (each: Row) => (each.prefix === undefined ? 0 : 8)
     + (each.rm === undefined ? 0 : 4) + (each.form === "any" ? 0 : 2)
@@ -36,110 +42,21 @@ function buildTable(): Row[][][] {
   return maps;
 }
 
-/** Reads bytes in order and remembers having run out of them. */
-class Cursor {
-  readonly bytes: Uint8Array;
-  at = 0;
-  short = false;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+/** The opcode's map, from VEX or the escape bytes; the opcode itself is the next byte. */
+function readMap(cursor: Cursor, prefixes: Prefixes, long: boolean): OpcodeMap | undefined {
+  if (isVex(cursor, long)) {
+    return readVex(cursor, prefixes, long);
   }
-
-  u8(): number {
-    const value = this.bytes[this.at];
-    this.at += 1;
-    if (value === undefined) {
-      this.short = true;
-      return 0;
-    }
-    return value;
+  if (cursor.peek() !== 0x0f) {
+    return 0;
   }
-
-  peek(): number {
-    const value = this.bytes[this.at];
-    this.short ||= value === undefined;
-    return value ?? 0;
+  cursor.u8();
+  const second = cursor.peek();
+  if (second !== 0x38 && second !== 0x3a) {
+    return 1;
   }
-
-  /** A little-endian number of `count` bytes, sign-extended. */
-  signed(count: number): bigint {
-    let value = 0n;
-    for (let index = 0; index < count; index += 1) {
-      value |= BigInt(this.u8()) << BigInt(8 * index);
-    }
-    return BigInt.asIntN(8 * count, value);
-  }
-
-  unsigned(count: number): number {
-    let value = 0;
-    for (let index = 0; index < count; index += 1) {
-      value += this.u8() * 2 ** (8 * index);
-    }
-    return value;
-  }
-}
-
-interface Prefixes {
-  operandSize: boolean;
-  addressSize: boolean;
-  repeat: 0 | 0xf2 | 0xf3;
-  locked: boolean;
-  segment: number;
-  rex: number;
-}
-
-const segmentPrefixes = new Map([
-  [0x26, segmentIndex.es], [0x2e, segmentIndex.cs], [0x36, segmentIndex.ss],
-  [0x3e, segmentIndex.ds], [0x64, segmentIndex.fs], [0x65, segmentIndex.gs],
-]);
-
-function readPrefixes(cursor: Cursor, long: boolean): Prefixes {
-  const prefixes: Prefixes = {
-    operandSize: false, addressSize: false, repeat: 0, locked: false, segment: -1, rex: 0,
-  };
-  for (;;) {
-    const byte = cursor.peek();
-    const segment = segmentPrefixes.get(byte);
-    if (cursor.short || cursor.at >= instructionBytesMax) {
-      return prefixes;
-    } else if (segment !== undefined) {
-      // In 64-bit mode only FS and GS count (SDM 1 §3.3.7.1); the others undo nothing.
-      if (!long || segment >= segmentIndex.fs) {
-        prefixes.segment = segment;
-      }
-      prefixes.rex = 0;
-    } else if (byte === 0x66) {
-      prefixes.operandSize = true;
-      prefixes.rex = 0;
-    } else if (byte === 0x67) {
-      prefixes.addressSize = true;
-      prefixes.rex = 0;
-    } else if (byte === 0xf0) {
-      prefixes.locked = true;
-      prefixes.rex = 0;
-    } else if (byte === 0xf2 || byte === 0xf3) {
-      prefixes.repeat = byte;
-      prefixes.rex = 0;
-    } else if (long && (byte & 0xf0) === 0x40) {
-      prefixes.rex = byte;
-    } else {
-      return prefixes;
-    }
-    cursor.u8();
-  }
-}
-
-function readOpcode(cursor: Cursor): [OpcodeMap, number] {
-  const first = cursor.u8();
-  if (first !== 0x0f) {
-    return [0, first];
-  }
-  const second = cursor.u8();
-  if (second === 0x38) {
-    return [2, cursor.u8()];
-  }
-  return second === 0x3a ? [3, cursor.u8()] : [1, second];
+  cursor.u8();
+  return second === 0x38 ? 2 : 3;
 }
 
 function prefixFits(each: Row, prefixes: Prefixes): boolean {
@@ -151,6 +68,12 @@ function prefixFits(each: Row, prefixes: Prefixes): boolean {
     case "F3": return prefixes.repeat === 0xf3;
     case "F2": return prefixes.repeat === 0xf2;
   }
+}
+
+/** VEX.L, and VEX.vvvv, which says 1111b where it names no register (SDM 2A §2.3.5.6). */
+function vexFits(each: Row, { vex }: Prefixes): boolean {
+  return vex === undefined || ((each.long === undefined || each.long === vex.long)
+    && (vex.register === 0 || each.operands.some(({ place }) => place === "H" || place === "B")));
 }
 
 function rowFits(each: Row, prefixes: Prefixes, modrm: number, mode: DecodeMode): boolean {
@@ -165,7 +88,7 @@ function rowFits(each: Row, prefixes: Prefixes, modrm: number, mode: DecodeMode)
   if (each.wide !== undefined && each.wide !== ((prefixes.rex & 8) !== 0)) {
     return false;
   }
-  if (!prefixFits(each, prefixes)) {
+  if (!prefixFits(each, prefixes) || !vexFits(each, prefixes)) {
     return false;
   }
   const isRegister = modrm >= 0xc0;
@@ -177,7 +100,7 @@ function rowFits(each: Row, prefixes: Prefixes, modrm: number, mode: DecodeMode)
 function chooseRow(
   map: OpcodeMap, opcode: number, prefixes: Prefixes, modrm: number, mode: DecodeMode,
 ): Row | undefined {
-  const candidates = table[map]?.[opcode] ?? [];
+  const candidates = table[mapNumber(map, prefixes.vex !== undefined)]?.[opcode] ?? [];
   // 90 is NOP or PAUSE, unless REX.B makes it XCHG r8, rAX (with F3 too, on the processors seen).
   const exchange = map === 0 && opcode === 0x90 && (prefixes.rex & 1) !== 0;
   return candidates.find((each) => rowFits(each, prefixes, modrm, mode)
@@ -206,6 +129,7 @@ function widthOf(size: string, operandWidth: 16 | 32 | 64): Width {
     case "d": return 32;
     case "q": return 64;
     case "o": return 128;
+    case "qq": return 256;
     case "y": return operandWidth === 64 ? 64 : 32;
     case "z": return operandWidth === 16 ? 16 : 32;
     default: return operandWidth;
@@ -260,11 +184,12 @@ function readMemory32(
 /** Everything known once the row is chosen; operands read the rest of the bytes. */
 interface Context {
   readonly cursor: Cursor;
-  readonly prefixes: Prefixes;
+  readonly prefixes: Readonly<Prefixes>;
   readonly modrm: number;
   readonly opcode: number;
   readonly operandWidth: 16 | 32 | 64;
   readonly addressWidth: 16 | 32 | 64;
+  readonly long: boolean;
   memory: MemoryReference | undefined;
 }
 
@@ -310,16 +235,18 @@ function operandOf(spec: OperandSpec, context: Context): DecodedOperand {
   if (fixed !== undefined) {
     return fixed;
   }
-  const { cursor, prefixes: { rex }, modrm, operandWidth } = context;
+  const { cursor, prefixes: { rex, vex }, modrm, operandWidth } = context;
   const width = widthOf(spec.size, operandWidth);
   const reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
   const rm = (modrm & 7) | ((rex & 1) << 3);
+  const named = (vex?.register ?? 0) & (context.long ? 15 : 7);
   const isMemory = context.memory !== undefined;
   switch (spec.place) {
     case "E": return isMemory ? { kind: "memory", width } : gpr(rm, width, rex);
     case "M": case "O": return { kind: "memory", width };
     case "G": return gpr(reg, width, rex);
     case "R": return gpr(rm, width, rex);
+    case "B": return gpr(named, width, 0x40);
     case "Z": return gpr((context.opcode & 7) | ((rex & 1) << 3), width, rex);
     case "I": return immediateOperand(spec, context);
     case "J": {
@@ -338,6 +265,9 @@ function operandOf(spec: OperandSpec, context: Context): DecodedOperand {
       high: false, width,
     };
     case "V": return vectorRegister("xmm", reg, width);
+    // A register in the upper half of an immediate (is4).
+    case "L": return vectorRegister("xmm", (cursor.u8() >> 4) & (context.long ? 15 : 7), width);
+    case "H": return vectorRegister("xmm", named, width);
     case "U": return vectorRegister("xmm", rm, width);
     case "W": return isMemory ? { kind: "memory", width } : vectorRegister("xmm", rm, width);
     case "P": return vectorRegister("mmx", reg, width);
@@ -366,15 +296,13 @@ function segmentOf(prefixes: Prefixes, memory: MemoryReference | undefined): num
 export function operandsOf(
   row: Row, operandWidth: 16 | 32 | 64, addressWidth: 16 | 32 | 64, isMemory: boolean,
 ): DecodedOperand[] {
-  const prefixes: Prefixes = {
-    operandSize: false, addressSize: false, repeat: 0, locked: false, segment: -1, rex: 0,
-  };
   const offsets = row.operands.some((spec) => spec.place === "O");
   const memory = isMemory || offsets
     ? { base: -1, index: -1, scale: 0, displacement: 0n, ripRelative: false } : undefined;
   const context: Context = {
-    cursor: new Cursor(new Uint8Array(instructionBytesMax)), prefixes, opcode: row.opcode,
-    modrm: isMemory ? 0 : 0xc0, operandWidth, addressWidth, memory,
+    cursor: new Cursor(new Uint8Array(instructionBytesMax)), prefixes: noPrefixes,
+    opcode: row.opcode,
+    modrm: isMemory ? 0 : 0xc0, operandWidth, addressWidth, memory, long: operandWidth === 64,
   };
   return row.operands.map((spec) => operandOf(spec, context));
 }
@@ -384,11 +312,15 @@ export function decode(bytes: Uint8Array, mode: DecodeMode): DecodeResult {
   const cursor = new Cursor(bytes);
   const long = mode.bits === 64;
   const prefixes = readPrefixes(cursor, long);
-  const [map, opcode] = readOpcode(cursor);
+  const map = readMap(cursor, prefixes, long);
+  const opcode = cursor.u8();
   if (cursor.at > instructionBytesMax) {
     return { status: "long" };
   }
-  const candidates = table[map]?.[opcode] ?? [];
+  if (map === undefined) {
+    return { status: cursor.short ? "short" : "undefined" };
+  }
+  const candidates = table[mapNumber(map, prefixes.vex !== undefined)]?.[opcode] ?? [];
   const hasModrm = candidates.some((each) => each.hasModrm);
   let modrm = hasModrm ? cursor.peek() : 0;
   if (cursor.short) {
@@ -429,7 +361,7 @@ function finish(
 ): DecodeResult {
   const addressWidth = addressWidthOf(prefixes, mode.bits);
   const context: Context = {
-    cursor, prefixes, modrm, opcode, addressWidth,
+    cursor, prefixes, modrm, opcode, addressWidth, long: mode.bits === 64,
     operandWidth: operandWidthOf(row, prefixes, mode),
     memory: row.hasModrm && modrm < 0xc0
       ? readMemory(cursor, modrm, prefixes.rex, addressWidth, mode.bits === 64) : undefined,

@@ -122,7 +122,8 @@ export class InterpreterBuilder extends SemanticsBuilder {
     switch (operand.kind) {
       case "first": return [this.#byteField(microOp.first), file];
       case "second": return [this.#byteField(microOp.base), file];
-      case "third": return [this.#byteField(microOp.immediate), file];
+      case "third": return [this.#byteField(microOp.third), file];
+      case "fourth": return [this.#byteField(microOp.fourth), file];
       default: throw new AssertionFailure(`${operand.kind} is no register`);
     }
   }

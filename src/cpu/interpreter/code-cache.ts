@@ -3,13 +3,15 @@
  * to micro-op. A store into a 64-byte line that holds decoded code drops the whole page.
  */
 import { assert, defined } from "../../base/assert.ts";
-import { decode, instructionBytesMax, type DecodeMode } from "../decoder/decode.ts";
+import { decode, type DecodeMode } from "../decoder/decode.ts";
 import type { DecodeResult, Instruction } from "../decoder/instruction.ts";
+import { instructionBytesMax } from "../decoder/prefixes.ts";
 import { emptyTag, itlbBase, itlbBytes, microOp, tlbArrayBytes, tlbBase, tlbSetBytes,
   tlbSetCount } from "../layout.ts";
 import type { FlagEffect } from "../isa/flags.ts";
 import type { CodeMode } from "./forms.ts";
-import { builtin, type GeneratedInterpreter } from "./generate.ts";
+import { builtin } from "./builtin.ts";
+import type { GeneratedInterpreter } from "./generate.ts";
 import { lower, type MicroOpFields } from "./lower.ts";
 import { indexTableBytes, type MemoryMap } from "./memory-map.ts";
 import { emptyTlbArray } from "./tlb.ts";

@@ -32,7 +32,8 @@ export const stringMnemonics = new Set(["movs", "stos", "lods", "cmps", "scas"])
 export function shapeOperands(decoded: readonly DecodedOperand[]): Operand[] {
   const hasMemory = decoded.some((each) => each.kind === "memory");
   // A memory operand takes the fields of the second register.
-  const places: Operand["kind"][] = hasMemory ? ["first", "third"] : ["first", "second", "third"];
+  const places: Operand["kind"][] = hasMemory
+    ? ["first", "third", "fourth"] : ["first", "second", "third", "fourth"];
   return decoded.map((each): Operand => {
     if (each.kind === "register") {
       const file = each.class === "xmm" || each.class === "mmx" ? each.class : "gpr";

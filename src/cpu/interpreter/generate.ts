@@ -11,39 +11,13 @@ import {
 } from "../layout.ts";
 import { Code, i32, i64, load, op, select, type Label, type Node } from "../wasm/code.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
+import { builtin } from "./builtin.ts";
 import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
 import type { MemoryMap } from "./memory-map.ts";
 import { buildMmu, type MmuFunctions } from "./mmu.ts";
 import { buildFlush } from "./tlb.ts";
 import { requireSimd } from "./simd.ts";
-
-/** Micro-ops that no instruction names. */
-export const builtin = {
-  /** Not decoded any more: look the place up again. */
-  stale: 0,
-  /** Go on in this page; displacement is four times the offset. */
-  goto: 1,
-  /** Go on at the page's RIP plus displacement. */
-  leavePage: 2,
-  helper: 3,
-  /** Linear address into its slot: base + index + displacement + immediate + FS or GS base. */
-  address: 4,
-  /** The same, cut to 32 bits before the segment base is added. */
-  address32: 5,
-  /** Checked by segment, address size 32 or 16; the request is the immediate. */
-  segmented32: 6,
-  segmented16: 7,
-  /** LEA with a narrow address: cut to 32 or 16 bits, no segment. */
-  narrow32: 8,
-  narrow16: 9,
-  /** A 64-bit displacement takes the immediate's place too. */
-  absolute: 10,
-  /** Whether SSE or MMX may be used at all, before a segment is looked at. */
-  requireSse: 11,
-  requireMmx: 12,
-  count: 13,
-} as const;
 
 export interface GeneratedInterpreter {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -356,6 +330,16 @@ function buildBuiltin(
         code.store("i32.store", i32(0), i32(vector), state.faultVector);
         code.br(labels.fault);
       });
+      return;
+    }
+    case builtin.requireVex:
+    case builtin.requireAvx: {
+      const fault = load("i32.load", i32(0),
+        which === builtin.requireVex ? state.vexFault : state.avxFault);
+      code.if(fault, () => {
+        code.store("i32.store", i32(0), fault, state.faultVector);
+        code.br(labels.fault);
+      }, undefined, false);
       return;
     }
     default:

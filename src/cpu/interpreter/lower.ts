@@ -5,12 +5,13 @@ import { rsp } from "../isa/builder.ts";
 import type { Operand } from "../isa/builder.ts";
 import type { FlagEffect } from "../isa/flags.ts";
 import type { StringForm } from "../isa/strings.ts";
-import { semantics, type Semantics } from "../isa/table.ts";
+import { semantics, type Row, type Semantics } from "../isa/table.ts";
 import { access, addressSlot, pageRipSlot, segmentIndex, zeroSlot } from "../layout.ts";
 import {
   describeCase, repeatOf, shapeOperands, stringMnemonics, type CaseDescription, type CodeMode,
 } from "./forms.ts";
-import { builtin, type GeneratedInterpreter } from "./generate.ts";
+import { builtin } from "./builtin.ts";
+import type { GeneratedInterpreter } from "./generate.ts";
 
 /** The fields of one micro-op; `displacement` and `immediate` are 32-bit. */
 export interface MicroOpFields {
@@ -103,23 +104,30 @@ function addressMicroOp(
 }
 
 /** Outside 64-bit mode a segment is checked early; what forbids the instruction comes first. */
-function vectorGuards(each: CaseDescription, mode: CodeMode): MicroOpFields[] {
+function guards(row: Row, each: CaseDescription, mode: CodeMode, segmented: boolean):
+MicroOpFields[] {
   const uses = (file: Operand["file"]) => each.operands.some((operand) => operand.file === file);
   if (mode.bits === 64) {
     return [];
   }
-  return uses("xmm") ? [blank(builtin.requireSse)] : uses("mmx") ? [blank(builtin.requireMmx)] : [];
+  if (row.vex) {
+    return [blank(uses("xmm") ? builtin.requireAvx : builtin.requireVex)];
+  }
+  const which = uses("xmm") ? builtin.requireSse : builtin.requireMmx;
+  return segmented && (uses("xmm") || uses("mmx")) ? [blank(which)] : [];
 }
 
 /** Puts registers and numbers into the fields that the case reads. */
 function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDescription): void {
+  let beside = 0;
   for (const [index, operand] of instruction.operands.entries()) {
     const kind = defined(each.operands[index], "an operand").kind;
     if (operand.kind === "register") {
       const field = registerField(operand);
       if (kind === "first") op.first = field;
       if (kind === "second") op.base = field;
-      if (kind === "third") op.immediate = field;
+      if (kind === "third") beside |= field << 8;
+      if (kind === "fourth") beside |= field << 16;
     } else if (operand.kind === "immediate") {
       if (kind === "wide") {
         op.displacement = Number(BigInt.asIntN(32, operand.value));
@@ -128,6 +136,10 @@ function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDesc
         op.immediate = Number(BigInt.asIntN(32, operand.value));
       }
     }
+  }
+  if (beside !== 0) {
+    // The manual has no instruction with three registers and more than a byte of immediate.
+    op.immediate = (op.immediate & 0xff) | beside;
   }
 }
 
@@ -203,10 +215,11 @@ export function lower(
       if (mnemonic === "pop" && memory.base === rsp) {
         prefix.displacement = (prefix.displacement + instruction.operandWidth / 8) | 0;
       }
-      microOps.unshift(...vectorGuards(each, mode), prefix);
+      microOps.unshift(prefix);
       op.base = addressSlot;
     }
   }
+  microOps.unshift(...guards(instruction.row, each, mode, microOps.length > 1));
   if (!stringMnemonics.has(mnemonic)) {
     setOperands(op, instruction, each);
   }

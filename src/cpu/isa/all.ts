@@ -3,6 +3,7 @@ import "./arithmetic.ts";
 import "./moves.ts";
 import "./control.ts";
 import "./bits.ts";
+import "./bmi.ts";
 import "./strings.ts";
 import "./system.ts";
 import "./sse-moves.ts";

@@ -139,7 +139,9 @@ function multiplyHighSigned(x: SemanticsBuilder, a: Value, b: Value): Value {
 }
 
 /** Low and high half of a product at the operands' width. */
-function multiply(x: SemanticsBuilder, a: Value, b: Value, isSigned: boolean): [Value, Value] {
+export function multiply(
+  x: SemanticsBuilder, a: Value, b: Value, isSigned: boolean,
+): [Value, Value] {
   if (a.width === 64) {
     return [x.mul(a, b), isSigned ? multiplyHighSigned(x, a, b) : multiplyHigh(x, a, b)];
   }

@@ -15,7 +15,7 @@ import {
 
 /** What an operand is to the tiers: a register by its place in line, memory, or a number. */
 export interface Operand {
-  readonly kind: "first" | "second" | "third" | "memory" | "immediate"
+  readonly kind: "first" | "second" | "third" | "fourth" | "memory" | "immediate"
     /** A 64-bit immediate (MOV r64, imm64). */
     | "wide";
   /** The register file, for the first three kinds. */

@@ -1,6 +1,9 @@
 /** Data movement (Intel SDM volume 2): MOV family, stack, exchange, conditional moves. */
-import { rax, rbp, rbx, rcx, rdx, rsp, type Condition } from "./builder.ts";
+import {
+  rax, rbp, rbx, rcx, rdx, rsp, type Condition, type SemanticsBuilder,
+} from "./builder.ts";
 import { define, defineHelpers, row } from "./table.ts";
+import type { Value } from "./value.ts";
 
 define("mov", (x, dst, src) => x.write(dst, x.read(src)));
 row("mov", "Eb,Gb", "88");
@@ -95,28 +98,29 @@ define("cmpxchg8b", (x, dst) => {
 }, { cold: true });
 defineHelpers("cmpxchg16b");
 row("cmpxchg8b", "Mq", "0F C7 /1 W0", { lock: true });
-row("cmpxchg16b", "Mo", "0F C7 /1 W1", { lock: true, modes: "long" });
+row("cmpxchg16b", "Mo", "0F C7 /1 W1", { lock: true, modes: "long", feature: "cx16" });
 
-define("bswap", (x, dst) => {
-  const value = x.read(dst);
-  if (value.width === 16) {
-    x.write(dst, x.constant(16, 0)); // Undefined by the manual; processors clear it.
-    return;
-  }
-  const swap32 = (word: typeof value) => {
+/** The bytes in reverse order; 32 bits at least. */
+function reversed(x: SemanticsBuilder, value: Value): Value {
+  const swap32 = (word: Value) => {
     const mask = x.constant(32, 0x00ff00ff);
     const right = x.and(x.rotateLeft(word, x.constant(32, 8)), mask);
     const left = x.and(x.rotateLeft(word, x.constant(32, 24)), x.not(mask));
     return x.or(right, left);
   };
   if (value.width === 32) {
-    x.write(dst, swap32(x.bind(value)));
-    return;
+    return swap32(x.bind(value));
   }
   const half = x.constant(32, 32);
   const low = swap32(x.bind(x.truncate(value, 32)));
   const high = swap32(x.bind(x.truncate(x.shr(value, half), 32)));
-  x.write(dst, x.or(x.shl(x.zeroExtend(low, 64), half), x.zeroExtend(high, 64)));
+  return x.or(x.shl(x.zeroExtend(low, 64), half), x.zeroExtend(high, 64));
+}
+
+define("bswap", (x, dst) => {
+  const value = x.read(dst);
+  // 16 bits are undefined by the manual; processors clear them.
+  x.write(dst, value.width === 16 ? x.constant(16, 0) : reversed(x, value));
 });
 row("bswap", "Zv", "0F C8");
 
@@ -227,13 +231,7 @@ define("movnti", (x, dst, src) => x.write(dst, x.read(src)));
 row("movnti", "My,Gy", "np 0F C3");
 define("movbe", (x, dst, src) => {
   const value = x.read(src);
-  const bytes = value.width / 8;
-  let swapped = x.constant(value.width, 0);
-  for (let index = 0; index < bytes; index += 1) {
-    const byte = x.and(x.shr(value, x.constant(32, index * 8)), x.constant(value.width, 0xff));
-    swapped = x.or(swapped, x.shl(byte, x.constant(32, (bytes - 1 - index) * 8)));
-  }
-  x.write(dst, swapped);
+  x.write(dst, value.width === 16 ? x.rotateLeft(value, x.constant(32, 8)) : reversed(x, value));
 }, { cold: true });
 row("movbe", "Gv,Mv", "nfx 0F 38 F0", { feature: "movbe" });
 row("movbe", "Mv,Gv", "nfx 0F 38 F1", { feature: "movbe" });

@@ -1,7 +1,7 @@
 /**
  * The two tables that describe the instruction set: rows (how an instruction is encoded) and
  * semantics (what it does). Encodings are written as in the Intel SDM volume 2: `66 0F 3A 0F /r`,
- * `80 /2`; operands as in its appendix A.2: `Ev,Gv`, `Eb,Ib`.
+ * `80 /2`, `VEX L0 F2 0F 38 F5 /r`; operands as in its appendix A.2: `Ev,Gv`, `Eb,Ib`.
  */
 import { assert, defined } from "../../base/assert.ts";
 import type { Operand, SemanticsBuilder } from "./builder.ts";
@@ -25,8 +25,12 @@ export interface RowOptions {
   readonly modes?: "legacy" | "long";
   /** Operand size in 64-bit mode: 64 by default (near branches, stack), or always. */
   readonly size64?: "default" | "forced";
-  /** Needs CPL 0 / a feature bit; read by the system room. */
+  /** Needs a feature of the processor model. */
   readonly feature?: string;
+  /** The same for operands of 256 bits, where the row has `x` operands. */
+  readonly wideFeature?: string;
+  /** The memory operand has a vector of indexes (VSIB, SDM 2A §2.3.12). */
+  readonly vsib?: true;
 }
 
 export interface Row {
@@ -42,8 +46,12 @@ export interface Row {
   readonly rm: number | undefined;
   readonly form: "any" | "register" | "memory";
   readonly hasModrm: boolean;
-  /** REX.W must have this value. */
+  /** REX.W or VEX.W must have this value. */
   readonly wide: boolean | undefined;
+  /** Encoded with a VEX prefix. */
+  readonly vex: boolean;
+  /** VEX.L must have this value. */
+  readonly long: boolean | undefined;
   readonly options: RowOptions;
   /** Position in `rows`. */
   readonly index: number;
@@ -69,12 +77,14 @@ interface Encoding {
   form: Row["form"];
   modrm: boolean;
   wide: boolean | undefined;
+  vex: boolean;
+  long: boolean | undefined;
 }
 
 function parseEncoding(text: string): Encoding {
   const encoding: Encoding = {
     map: 0, opcode: -1, prefix: undefined, reg: undefined, rm: undefined, form: "any",
-    modrm: false, wide: undefined,
+    modrm: false, wide: undefined, vex: false, long: undefined,
   };
   for (const part of text.split(" ")) {
     if (part === "np" || part === "nfx") {
@@ -82,6 +92,10 @@ function parseEncoding(text: string): Encoding {
     } else if (encoding.opcode < 0 && encoding.map === 0 && /^(66|F3|F2)$/.test(part)
       && (text.includes("0F") || text === "F3 90")) {
       encoding.prefix = part === "66" ? "66" : part === "F3" ? "F3" : "F2";
+    } else if (part === "VEX") {
+      encoding.vex = true;
+    } else if (part === "L0" || part === "L1") {
+      encoding.long = part === "L1";
     } else if (part === "W0" || part === "W1") {
       encoding.wide = part === "W1";
     } else if (/^\/[0-7r]$/.test(part)) {
@@ -112,22 +126,31 @@ function opcodeByte(encoding: Encoding, part: string): void {
   }
 }
 
-/** Adds an instruction form. Rows with `Z` operands or conditions stand for several opcodes. */
+/**
+ * Adds an instruction form. Rows with `Z` operands or conditions stand for several opcodes, rows
+ * with operands of size `x` for two vector lengths.
+ */
 export function row(
   mnemonic: string, operands: string, encoding: string, options: RowOptions = {},
 ): void {
+  if (/[A-Z]x/.test(operands)) {
+    const { wideFeature, ...rest } = options;
+    row(mnemonic, operands.replaceAll("x", "o"), `${encoding} L0`, rest);
+    row(mnemonic, operands.replaceAll("x", "qq"), `${encoding} L1`,
+      wideFeature === undefined ? rest : { ...rest, feature: wideFeature });
+    return;
+  }
   const specs = operands === "" ? [] : operands.split(",").map(parseOperand);
-  const parsed = parseEncoding(encoding);
+  const { modrm, opcode, ...parsed } = parseEncoding(encoding);
   const spread = specs.some((spec) => spec.place === "Z") ? 8 : 1;
   const places = specs.map((spec) => spec.place);
+  const form = places.includes("M") ? "memory"
+    : places.some((place) => place === "R" || place === "U" || place === "N") ? "register"
+      : parsed.form;
   for (let extra = 0; extra < spread; extra += 1) {
-    const form = places.includes("M") ? "memory"
-      : places.some((place) => place === "R" || place === "U" || place === "N") ? "register"
-        : parsed.form;
     rows.push({
-      mnemonic, operands: specs, map: parsed.map, opcode: parsed.opcode + extra,
-      prefix: parsed.prefix, reg: parsed.reg, rm: parsed.rm, form, wide: parsed.wide,
-      hasModrm: parsed.modrm || places.some((place) => needsModrm.has(place)),
+      mnemonic, ...parsed, operands: specs, opcode: opcode + extra, form,
+      hasModrm: modrm || places.some((place) => needsModrm.has(place)),
       options, index: rows.length,
     });
   }

@@ -2,7 +2,8 @@
 import { assert } from "../../base/assert.ts";
 import { constantOf, i32, i64, op, type Node } from "../wasm/code.ts";
 
-export type Width = 1 | 8 | 16 | 32 | 64 | 128;
+/** 256 bits are the width of operands only: values are at most one half of them. */
+export type Width = 1 | 8 | 16 | 32 | 64 | 128 | 256;
 
 /** `clean` says that the bits above `width` are zero; widths up to 32 live in an i32. */
 export class Value {

@@ -1,22 +1,15 @@
-/** CPUID (Intel SDM 2A): x86-64-v2, with the hypervisor leaves of bhyve. */
+/** CPUID (Intel SDM 2A): the model's features, with the hypervisor leaves of bhyve. */
 import { cr4Bits, physicalAddressBits } from "../layout.ts";
+import { featureBits, type Features } from "./features.ts";
 import type { Processor } from "./processor.ts";
 import { processorSignature } from "./reset.ts";
-
-/** Features that rows of the instruction tables name. */
-export const cpuFeatures: ReadonlySet<string> = new Set([
-  "invpcid", "smap", "rdrand", "rdseed", "fsgsbase", "xsave", "xsaveopt",
-  "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt",
-]);
 
 const bit = (...numbers: readonly number[]) =>
   numbers.reduce((all, number) => (all | (1 << number)) >>> 0, 0);
 
-// Leaf 1, in the manual's order of bits.
+/** What every model has, besides its features; in the manual's order of bits. */
 const leaf1 = {
-  ecx: bit(0 /* SSE3 */, 9 /* SSSE3 */, 13 /* CX16 */, 17 /* PCID */, 19 /* SSE4.1 */,
-    20 /* SSE4.2 */, 21 /* x2APIC */, 23 /* POPCNT */, 24 /* TSC deadline */, 26 /* XSAVE */,
-    30 /* RDRAND */, 31 /* hypervisor */),
+  ecx: bit(21 /* x2APIC */, 24 /* TSC deadline */, 31 /* hypervisor */),
   edx: bit(0 /* FPU */, 2 /* DE */, 3 /* PSE */, 4 /* TSC */, 5 /* MSR */, 6 /* PAE */,
     7 /* MCE */, 8 /* CX8 */, 9 /* APIC */, 11 /* SEP */, 12 /* MTRR */, 13 /* PGE */,
     14 /* MCA */, 15 /* CMOV */, 16 /* PAT */, 17 /* PSE-36 */, 19 /* CLFSH */, 23 /* MMX */,
@@ -26,14 +19,10 @@ const apicBit = bit(9);
 const osxsaveBit = bit(27);
 
 const leaf7 = {
-  ebx: bit(0 /* FSGSBASE */, 7 /* SMEP */, 9 /* ERMS */, 10 /* INVPCID */, 18 /* RDSEED */,
-    20 /* SMAP */),
-  ecx: bit(2 /* UMIP */),
-  edx: bit(4 /* FSRM */, 26 /* IBRS */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */),
+  edx: bit(26 /* IBRS */, 27 /* STIBP */, 29 /* ARCH_CAPABILITIES */, 31 /* SSBD */),
 };
 
 const extended1 = {
-  ecx: bit(0 /* LAHF in 64-bit mode */),
   edx: bit(11 /* SYSCALL */, 20 /* NX */, 26 /* 1 GiB pages */, 27 /* RDTSCP */, 29 /* LM */),
 };
 
@@ -42,7 +31,7 @@ const clflushLines = 8;
 const xsaveBytes = 576;
 const vendor = "GenuineIntel";
 const hypervisor = "bhyve bhyve ";
-const brand = "tsbhyve software x86-64-v2 processor";
+const brand = "tsbhyve software x86-64 processor";
 const standardMax = 0x16, hypervisorMax = 0x4000_0010, extendedMax = 0x8000_0008;
 const linearAddressBits = 48;
 
@@ -63,6 +52,7 @@ export interface CpuidContext {
   readonly cpus: number;
   readonly osxsave: boolean;
   readonly apicEnabled: boolean;
+  readonly features: Features;
 }
 
 function topology(subleaf: number, context: CpuidContext): Leaf {
@@ -74,9 +64,10 @@ function topology(subleaf: number, context: CpuidContext): Leaf {
     : [0, 0, subleaf & 0xff, context.apicId];
 }
 
-function leaf7Of(subleaf: number): Leaf {
+function leaf7Of(subleaf: number, { features }: CpuidContext): Leaf {
   switch (subleaf) {
-    case 0: return [2, leaf7.ebx, leaf7.ecx, leaf7.edx];
+    case 0: return [2, featureBits(features, "7.ebx"), featureBits(features, "7.ecx"),
+      (leaf7.edx | featureBits(features, "7.edx")) >>> 0];
     case 2: return [0, 0, 0, bit(4)]; // BHI_CTRL: no guest need clear branch history by itself.
     default: return zero;
   }
@@ -88,26 +79,27 @@ function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
     case 1: return [
       processorSignature,
       ((context.apicId << 24) | (Math.min(context.cpus, 255) << 16) | (clflushLines << 8)) >>> 0,
-      (leaf1.ecx | (context.osxsave ? osxsaveBit : 0)) >>> 0,
+      (leaf1.ecx | featureBits(context.features, "1.ecx")
+        | (context.osxsave ? osxsaveBit : 0)) >>> 0,
       (context.apicEnabled ? leaf1.edx : leaf1.edx & ~apicBit) >>> 0,
     ];
-    case 7: return leaf7Of(subleaf);
+    case 7: return leaf7Of(subleaf, context);
     case 0xb: return topology(subleaf, context);
     case 0xd:
       if (subleaf === 0) {
         return [3, xsaveBytes, xsaveBytes, 0];
       }
-      return subleaf === 1 ? [1, 0, 0, 0] : zero; // XSAVEOPT
+      return subleaf === 1 ? [featureBits(context.features, "d.1.eax"), 0, 0, 0] : zero;
     case 0x15: return [1, 1, tscHz, 0];
     case 0x16: return [tscHz / 1e6, tscHz / 1e6, 100, 0];
     default: return zero;
   }
 }
 
-function extended(leaf: number): Leaf {
+function extended(leaf: number, { features }: CpuidContext): Leaf {
   switch (leaf) {
     case 0x8000_0000: return [extendedMax, 0, 0, 0];
-    case 0x8000_0001: return [0, 0, extended1.ecx, extended1.edx];
+    case 0x8000_0001: return [0, 0, featureBits(features, "80000001.ecx"), extended1.edx];
     case 0x8000_0002: case 0x8000_0003: case 0x8000_0004: {
       const at = (leaf - 0x8000_0002) * 16;
       return [word(brand, at), word(brand, at + 4), word(brand, at + 8), word(brand, at + 12)];
@@ -121,7 +113,7 @@ function extended(leaf: number): Leaf {
 /** The four registers of a leaf; unknown leaves are zero. */
 export function cpuidLeaf(leaf: number, subleaf: number, context: CpuidContext): Leaf {
   if (leaf >= 0x8000_0000) {
-    return extended(leaf);
+    return extended(leaf, context);
   }
   if (leaf === 0x4000_0000) {
     return [hypervisorMax, word(hypervisor, 0), word(hypervisor, 4), word(hypervisor, 8)];
@@ -138,6 +130,7 @@ export function cpuid(cpu: Processor): void {
   const result = cpuidLeaf(cpu.gpr32(rax), cpu.gpr32(rcx), {
     apicId: cpu.options.apicId ?? 0, cpus: cpu.options.cpus ?? 1,
     osxsave: (cpu.cr4 & cr4Bits.osxsave) !== 0, apicEnabled: cpu.msr.apicEnabled,
+    features: cpu.features,
   });
   cpu.setGpr32(rax, result[0]);
   cpu.setGpr32(rbx, result[1]);

@@ -33,7 +33,7 @@ function getExtended(cpu: Processor): void {
   cpu.setGpr32(2, 0);
 }
 
-function setExtended(cpu: Processor): void {
+function setExtended(cpu: Processor, instruction: Instruction): number {
   if ((cpu.cr4 & cr4Bits.osxsave) === 0) {
     cpu.raise(vector.ud);
   }
@@ -44,6 +44,7 @@ function setExtended(cpu: Processor): void {
     cpu.raise(vector.gp, 0);
   }
   cpu.msr.xcr0 = value;
+  return cpu.resyncAfter(instruction);
 }
 
 function setAccessControl(value: boolean): Helper {

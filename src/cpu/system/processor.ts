@@ -4,8 +4,9 @@
  */
 import { setFlagsFromString } from "node:v8";
 import { assert } from "../../base/assert.ts";
-import { decode, instructionBytesMax } from "../decoder/decode.ts";
+import { decode } from "../decoder/decode.ts";
 import type { Instruction } from "../decoder/instruction.ts";
+import { instructionBytesMax } from "../decoder/prefixes.ts";
 import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
 import { generateInterpreter } from "../interpreter/generate.ts";
@@ -19,8 +20,8 @@ import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
 import { exportedFunction } from "../wasm/module.ts";
 import { DebugRegisters } from "./debug.ts";
 import { deliver } from "./delivery.ts";
-import { cpuFeatures } from "./cpuid.ts";
 import { GuestFault, hasErrorCode } from "./fault.ts";
+import { defaultFeatures, type Features } from "./features.ts";
 import { GuestState } from "./guest-state.ts";
 import { helpers } from "./helpers.ts";
 import { MemoryAccess, type MemoryRegion, type PhysicalBus } from "./memory-access.ts";
@@ -70,6 +71,8 @@ export interface ProcessorOptions {
   /** What CPUID tells; 0 of 1 when absent. */
   readonly apicId?: number;
   readonly cpus?: number;
+  /** What CPUID offers, and the decoder knows; the default model when absent. */
+  readonly features?: Features;
 }
 
 /** Why `run` returned. */
@@ -79,12 +82,15 @@ export type StopReason = "yield" | "halt" | "tripleFault";
 // compiler spill registers around every memory access (a third of the speed).
 setFlagsFromString("--experimental-wasm-branch-hinting");
 
+/** SSE and AVX state in XCR0. */
+const vectorStates = 6;
 const romTop = 0x1_0000_0000;
 
 export class Processor extends GuestState {
   readonly memory: WebAssembly.Memory;
   readonly map: MemoryMap;
   readonly options: ProcessorOptions;
+  readonly features: Features;
   readonly access: MemoryAccess;
   readonly code: CodeCache;
   readonly msr: ModelRegisters;
@@ -119,10 +125,11 @@ export class Processor extends GuestState {
     });
     super(memory.buffer);
     this.options = options;
+    this.features = options.features ?? defaultFeatures;
     this.map = map;
     this.memory = memory;
     const generated = generateInterpreter(map);
-    this.code = new CodeCache(memory.buffer, map, generated, cpuFeatures);
+    this.code = new CodeCache(memory.buffer, map, generated, this.features);
     const { bus } = options;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(generated.bytes), { env: {
       memory,
@@ -192,6 +199,17 @@ export class Processor extends GuestState {
     const set = user ? tlbSets.user : open ? tlbSets.supervisorAc : tlbSets.supervisor;
     this.setU32(state.tlb, tlbBase + set * tlbSetBytes);
     this.setU32(state.itlb, itlbBase + (user ? tlbSets.user : tlbSets.supervisor) * itlbBytes);
+    this.#syncVex();
+  }
+
+  /** What VEX-encoded instructions meet (SDM 2A §2.4, §2.5). */
+  #syncVex(): void {
+    const vex = this.isProtected && !this.isVirtual8086 ? 0 : vector.ud;
+    const enabled = (this.cr4 & cr4Bits.osxsave) !== 0
+      && (this.msr.xcr0 & vectorStates) === vectorStates;
+    const avx = vex !== 0 || !enabled ? vector.ud : this.hasCr0("ts") ? vector.nm : 0;
+    this.setU32(state.vexFault, vex);
+    this.setU32(state.avxFault, avx);
   }
 
   get codeBits(): 16 | 32 | 64 {
@@ -442,7 +460,7 @@ export class Processor extends GuestState {
     try {
       const { linear, host } = this.#fetch();
       const bytes = this.#codeBytes(linear, host);
-      const result = decode(bytes, { bits: this.codeBits, features: cpuFeatures });
+      const result = decode(bytes, { bits: this.codeBits, features: this.features });
       return result.status === "ok" && isStackAccess(this, result.instruction,
         this.u64(state.faultAddress));
     } catch (fault) {

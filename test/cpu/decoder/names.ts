@@ -112,11 +112,11 @@ const floatFeatures: ReadonlySet<number> = new Set([F.FPU, F.FPU287, F.FPU387]);
 
 /** The features of iced that our processor model has. Everything else is #UD, or a hint. */
 export const modelFeatures: ReadonlySet<number> = new Set([
-  ...floatFeatures, F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386, F.INTEL486, F.X64, F.BMI1,
-  F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID, F.CX8, F.FSGSBASE, F.FXSR, F.INVPCID, F.LZCNT,
-  F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP, F.PAUSE, F.POPCNT, F.PREFETCHW, F.RDPMC,
-  F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE, F.SSE2, F.SSE3, F.SSE4_1, F.SSE4_2, F.SSSE3,
-  F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEOPT,
+  ...floatFeatures, F.ADX, F.BMI2, F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386, F.INTEL486,
+  F.X64, F.BMI1, F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID, F.CX8, F.FSGSBASE, F.FXSR, F.INVPCID,
+  F.LZCNT, F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP, F.PAUSE, F.POPCNT, F.PREFETCHW,
+  F.RDPMC, F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE, F.SSE2, F.SSE3, F.SSE4_1, F.SSE4_2,
+  F.SSSE3, F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEOPT,
 ]);
 
 /** Bits of an immediate operand that count. */

@@ -47,7 +47,8 @@ function checkAll(bytes: Uint8Array, count: number, bits: 16 | 32 | 64, step: nu
 /** At least `count` random byte strings, with more prefixes and escapes than chance gives. */
 export function compareRandom(count: number, seed: number, tally: Tally): void {
   const random = randomSource(seed);
-  const favoured = [0x0f, 0x0f, 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x48, 0x41, 0x64, 0x2e, 0x38, 0x3a];
+  const favoured = [0x0f, 0x0f, 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x48, 0x41, 0x64, 0x2e, 0x38, 0x3a,
+    0xc4, 0xc4, 0xc5, 0xe2, 0xe3];
   for (let done = 0, round = 0; done < count; done += slots, round += 1) {
     const bytes = new Uint8Array(slots + slotBytes);
     for (let index = 0; index < bytes.length; index += 1) {
@@ -87,22 +88,56 @@ function* modrmBytes(row: Row): Generator<number> {
   }
 }
 
+/** The bytes up to the opcode of a row, and whether all of its SIB bytes shall follow. */
+interface Start {
+  readonly bytes: readonly number[];
+  readonly plain: boolean;
+}
+
+function* legacyStarts(row: Row, bits: 16 | 32 | 64): Generator<Start> {
+  const [mandatory, opcode] = !isByte(row.prefix)
+    ? [[], opcodeBytes(row)] : [opcodeBytes(row).slice(0, 1), opcodeBytes(row).slice(1)];
+  for (const prefixes of bits === 64 ? longPrefixes : legacyPrefixes) {
+    yield { bytes: [...mandatory, ...prefixes, ...opcode], plain: prefixes.length === 0 };
+  }
+}
+
+const vexPrefixes: readonly (readonly number[])[] = [
+  [], [0x67], [0x64], [0x3e], [0x66], [0xf3], [0xf2], [0xf0], [0x48], [0x40, 0x67],
+];
+
+/** Behind VEX: its fields R, X, B, W, L and vvvv in many combinations. */
+function* vexStarts(row: Row): Generator<Start> {
+  const implied = ["none", "66", "F3", "F2"].indexOf(row.prefix ?? "none");
+  for (const prefixes of vexPrefixes) {
+    const plain = prefixes.length === 0;
+    for (let fields = 0; fields < 512; fields += plain ? 11 : 97) {
+      const last = (fields & 0x1f) << 2 | (fields & 0x20) << 2 | implied;
+      yield { bytes: [...prefixes, 0xc4, (fields >> 1 & 0xe0) | row.map, last, row.opcode],
+        plain: false };
+      // Without vvvv, too, which most rows want.
+      yield { bytes: [...prefixes, 0xc4, (fields >> 1 & 0xe0) | row.map, last | 0x78, row.opcode],
+        plain: false };
+      if (row.map === 1) {
+        yield { bytes: [...prefixes, 0xc5, last | 0x78, row.opcode], plain: false };
+      }
+    }
+  }
+}
+
 /** The bytes up to ModRM or SIB of every form of every row; what follows is random. */
 function* forms(bits: 16 | 32 | 64): Generator<number[]> {
   for (const row of rows) {
-    const [mandatory, opcode] = !isByte(row.prefix)
-      ? [[], opcodeBytes(row)] : [opcodeBytes(row).slice(0, 1), opcodeBytes(row).slice(1)];
-    for (const prefixes of bits === 64 ? longPrefixes : legacyPrefixes) {
-      const start = [...mandatory, ...prefixes, ...opcode];
+    for (const { bytes, plain } of row.vex ? vexStarts(row) : legacyStarts(row, bits)) {
       for (const modrm of modrmBytes(row)) {
         if (!row.hasModrm) {
-          yield start;
-        } else if (modrm < 0xc0 && (modrm & 7) === 4) {
-          for (let sib = 0; sib < 256; sib += prefixes.length === 0 ? 1 : 19) {
-            yield [...start, modrm, sib];
+          yield [...bytes];
+        } else if (modrm < 0xc0 && (modrm & 7) === 4 && !row.vex) {
+          for (let sib = 0; sib < 256; sib += plain ? 1 : 19) {
+            yield [...bytes, modrm, sib];
           }
         } else {
-          yield [...start, modrm];
+          yield [...bytes, modrm];
         }
       }
     }

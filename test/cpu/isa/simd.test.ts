@@ -2,7 +2,7 @@
 import { decode } from "../../../src/cpu/decoder/decode.ts";
 import { SseFloat, sseOperation } from "../../../src/cpu/float/sse.ts";
 import { vector } from "../../../src/cpu/layout.ts";
-import { cpuFeatures } from "../../../src/cpu/system/cpuid.ts";
+import { allFeatures } from "../../../src/cpu/system/features.ts";
 import { assert, randomSource, seed, test } from "../../support/harness.ts";
 import { dataAt, doubleBits, execute, noFault, type Setup } from "./simd-machine.ts";
 
@@ -26,7 +26,7 @@ const names: readonly (readonly [string, readonly number[]])[] = [
 
 test("vector rows decode by prefix, REX.W and form", () => {
   for (const [mnemonic, code] of names) {
-    const result = decode(Uint8Array.from(code), { bits: 64, features: cpuFeatures });
+    const result = decode(Uint8Array.from(code), { bits: 64, features: allFeatures });
     assert.equal(result.status, "ok", mnemonic);
     assert.equal(result.status === "ok" && result.instruction.row.mnemonic, mnemonic);
     assert.equal(result.status === "ok" && result.instruction.length, code.length);

@@ -17,6 +17,10 @@ export interface Encoded {
   readonly rex: number;
 }
 
+function mandatoryBytes({ prefix }: Row): number[] {
+  return prefix === "66" || prefix === "F2" || prefix === "F3" ? [parseInt(prefix, 16)] : [];
+}
+
 const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
 const twoAccesses = new Set(["cmps", "pop"]);
 const bitStrings = new Set(["bt", "bts", "btr", "btc"]);
@@ -45,15 +49,13 @@ export class Encoder {
     this.#base = base;
     this.#bytes = [];
     const prefixes = this.#prefixes(row);
-    const rex = this.#rex(row);
+    const rex = row.vex ? this.#vex(row) : this.#rex(row);
     const { operandWidth, addressWidth, segmentBase } = this.#sizes(row, prefixes, rex);
-    if (row.prefix !== undefined && row.prefix !== "none" && row.prefix !== "noRepeat") {
-      this.#bytes.push(parseInt(row.prefix, 16));
+    if (!row.vex) {
+      this.#bytes.push(...mandatoryBytes(row), ...rex === 0 ? [] : [rex],
+        ...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map] ?? []);
     }
-    if (rex !== 0) {
-      this.#bytes.push(rex);
-    }
-    this.#bytes.push(...[[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]][row.map] ?? [], row.opcode);
+    this.#bytes.push(row.opcode);
     const tail = row.operands.reduce((sum, spec) =>
       sum + immediateBytes(spec, operandWidth, addressWidth, this.#bits === 64), 0);
     let modrm = 0;
@@ -137,6 +139,31 @@ export class Encoder {
     }
     this.#bytes.push(...list);
     return list;
+  }
+
+  /** A VEX prefix; the answer is the REX prefix that would say the same. */
+  #vex(row: Row): number {
+    const random = this.#random;
+    if (this.#chance(1)) {
+      // What must not stand in front of it.
+      const wrong = this.#bits === 64 ? [0x66, 0xf2, 0xf3, 0xf0, 0x40, 0x48]
+        : [0x66, 0xf2, 0xf3, 0xf0];
+      this.#bytes.push(wrong[random() % wrong.length] ?? 0x66);
+    }
+    const extension = this.#bits === 64 ? random() & 7 : 0;
+    const wide = row.wide ?? this.#chance(40);
+    const named = row.operands.some(({ place }) => place === "H" || place === "B");
+    const all = this.#bits === 64 || !named ? 15 : 7;
+    const register = named || this.#chance(1) ? random() & all : 0;
+    const long = row.long ?? this.#chance(30);
+    const implied = ["none", "66", "F3", "F2"].indexOf(row.prefix ?? "none");
+    const last = (~register & 15) << 3 | (long ? 4 : 0) | implied;
+    if (row.map === 1 && !wide && (extension & 3) === 0 && this.#chance(60)) {
+      this.#bytes.push(0xc5, (extension === 0 ? 0x80 : 0) | last);
+    } else {
+      this.#bytes.push(0xc4, (~extension & 7) << 5 | row.map, (wide ? 0x80 : 0) | last);
+    }
+    return 0x40 | extension | (wide ? 8 : 0);
   }
 
   #rex(row: Row): number {

@@ -1,4 +1,5 @@
 /** Which rows of the instruction set run in user mode on any processor with the same outcome. */
+import { readFileSync } from "node:fs";
 import type { CodeBits } from "./layout.ts";
 import { rows, semantics, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts";
 
@@ -25,13 +26,14 @@ export function immediateBytes(
     case "I": return spec.size === "b" || spec.size === "bs" ? 1
       : spec.size === "w" ? 2
         : spec.size === "z" ? Math.min(4, operandWidth / 8) : operandWidth / 8;
+    case "L": return 1;
     case "J": return spec.size === "b" ? 1 : operandWidth === 16 && !long ? 2 : 4;
     case "O": return addressWidth / 8;
     default: return 0;
   }
 }
 
-const vectorPlaces = new Set(["V", "U", "W", "P", "N", "Q"]);
+const vectorPlaces = new Set(["V", "U", "W", "H", "P", "N", "Q"]);
 
 /** The instruction works on x87, MMX or SSE state. */
 export function usesFloat(row: Row): boolean {
@@ -69,4 +71,17 @@ export function nativeRows(
     list.push(row);
   }
   return [...groups.values()];
+}
+
+/** Names in Linux' list of flags, where they are not ours. */
+const hostNames: Readonly<Record<string, string>> = {
+  sse3: "pni", "sse4.1": "sse4_1", "sse4.2": "sse4_2", lzcnt: "abm", sha: "sha_ni",
+  "lahf-lm": "lahf_lm", cx16: "cx16",
+};
+
+/** What of `features` the processor of this machine has, as Linux lists it. */
+export function hostFeatures(features: ReadonlySet<string>): Set<string> {
+  const line = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "";
+  const known = new Set(line.trim().split(/\s+/));
+  return new Set([...features].filter((name) => known.has(hostNames[name] ?? name)));
 }

@@ -1,6 +1,7 @@
 /** The same cases on our processor: 64-bit user mode, the address space of layout.ts. */
 import { attribute, cr0Bits, cr4Bits, eferBits, registers, segmentIndex, state, vector } from
   "../../../src/cpu/layout.ts";
+import { allFeatures } from "../../../src/cpu/system/features.ts";
 import { Processor } from "../../../src/cpu/system/processor.ts";
 import { x87Offset } from "../../../src/cpu/x87/state.ts";
 import type { Batch } from "./cases.ts";
@@ -37,7 +38,7 @@ export class InterpreterDriver {
 
   constructor() {
     this.#cpu = new UserProcessor({
-      ramBytes, now: nothing, entropy: () => {},
+      ramBytes, now: nothing, entropy: () => {}, features: allFeatures,
       bus: { mmioRead: nothing, mmioWrite: () => {}, portRead: nothing, portWrite: () => {} },
     });
     this.#dataWords = new BigUint64Array(this.#cpu.bytes.buffer, this.#ram(dataAt), dataBytes / 8);

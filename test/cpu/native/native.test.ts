@@ -4,7 +4,7 @@
  */
 import { afterAll, assert, seed, skipTest, test } from "../../support/harness.ts";
 import { nativeHost, type NativeHost } from "./host.ts";
-import { comparedMnemonics, compareWithHost, report } from "./run.ts";
+import { comparedMnemonics, compareWithHost, missingFeatures, report } from "./run.ts";
 
 const host = nativeHost();
 
@@ -18,6 +18,9 @@ if (typeof host === "string") {
   skipTest("instructions do what the host's processor does", host);
 } else {
   afterAll(() => host.close());
+  if (missingFeatures.length > 0) {
+    skipTest(`instructions of ${missingFeatures.join(", ")}`, "the host's processor has them not");
+  }
 
   const slices = [
     { what: "integer", float: false, bits: 64, cases: 50_000 },

@@ -1,10 +1,10 @@
 /** Many cases on both processors. */
 import { rows } from "../../../src/cpu/isa/table.ts";
-import { cpuFeatures } from "../../../src/cpu/system/cpuid.ts";
+import { allFeatures } from "../../../src/cpu/system/features.ts";
 import { randomSource } from "../../support/random.ts";
 import { makeBatch, type Batch } from "./cases.ts";
 import { differences, type Difference } from "./compare.ts";
-import { nativeRows } from "./forms.ts";
+import { hostFeatures, nativeRows } from "./forms.ts";
 import type { NativeHost } from "./host.ts";
 import { InterpreterDriver } from "./interpreter-driver.ts";
 import { at, noVector, options, slotCount, type CodeBits } from "./layout.ts";
@@ -32,12 +32,17 @@ export interface Request {
 }
 
 let driver: InterpreterDriver | undefined;
+const comparable = hostFeatures(allFeatures);
+
+/** Features whose instructions the host's processor cannot check. */
+export const missingFeatures = [...allFeatures].filter((name) => !comparable.has(name)
+  && rows.some(({ options }) => options.feature === name));
 
 export async function compareWithHost(host: NativeHost, request: Request): Promise<Outcome> {
   driver ??= listenToSemantics(() => new InterpreterDriver());
   const random = randomSource(request.seed);
   const { only } = request;
-  const groups = nativeRows(cpuFeatures, request.float, request.bits).filter((group) =>
+  const groups = nativeRows(comparable, request.float, request.bits).filter((group) =>
     only === undefined || only.includes(group[0]?.mnemonic ?? ""));
   const outcome: Outcome = { cases: 0, differ: 0, kinds: new Map(), faults: 0 };
   while (outcome.cases < request.cases && groups.length > 0) {
@@ -79,7 +84,7 @@ function note(outcome: Outcome, { mnemonic, what, text }: Difference): void {
 /** Instructions of the table that the comparison runs, for the curious. */
 export function comparedMnemonics(): { compared: string[]; all: string[] } {
   const compared = [false, true].flatMap((float) => ([16, 32, 64] as const)
-    .flatMap((bits) => nativeRows(cpuFeatures, float, bits)))
+    .flatMap((bits) => nativeRows(comparable, float, bits)))
     .map((group) => group[0]?.mnemonic ?? "");
   return { compared: [...new Set(compared)], all: [...new Set(rows.map((row) => row.mnemonic))] };
 }
