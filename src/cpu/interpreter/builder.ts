@@ -3,20 +3,16 @@
  * registers and flags live in the state.
  */
 import { assert, AssertionFailure } from "../../base/assert.ts";
+import type { Operand, RegisterNumber } from "../isa/builder.ts";
+import { truncate, unsigned64, Value, type Width } from "../isa/value.ts";
 import {
-  rdi, rsi, rsp, SemanticsBuilder, type Operand, type RegisterNumber,
-} from "../isa/builder.ts";
-import type { StringForm } from "../isa/strings.ts";
-import { clean, constant, truncate, unsigned64, Value, type Width } from "../isa/value.ts";
-import {
-  access, eflags, microOp, pageRipSlot, registers, scratchEnd, segmentIndex, state, status,
-  tlbArrayBytes,
+  access, microOp, pageRipSlot, registers, scratchEnd, state, status, tlbArrayBytes,
 } from "../layout.ts";
-import { constantOf, i32, i64, load, op, select, type Code, type Node } from "../wasm/code.ts";
-import type { LoadOp, StoreOp } from "../wasm/opcodes.ts";
-import { bulkString } from "./bulk.ts";
-import type { MmuFunctions } from "./mmu.ts";
-import { enterMmx, fillSignExponent, mmxRegisters, requireSimd } from "./simd.ts";
+import {
+  loadValue, stores, TierBuilder, type CaseForm, type TierEnvironment,
+} from "../tier/builder.ts";
+import { fillSignExponent, mmxRegisters } from "../tier/simd.ts";
+import { constantOf, i32, i64, load, op, type Node } from "../wasm/code.ts";
 
 /** How a case leaves: inside the main function by branching, outside of it by returning. */
 export interface Exits {
@@ -29,47 +25,16 @@ export interface Exits {
   finish(status: Node): void;
 }
 
-/** A case: which semantics for which operands. */
-export interface CaseForm {
-  readonly operandWidth: 16 | 32 | 64;
-  readonly addressWidth: 16 | 32 | 64;
-  /** 64-bit code and stack. */
-  readonly long: boolean;
-  /** Width of the stack pointer outside 64-bit mode: 16 or 32. */
-  readonly stackWidth: 16 | 32 | 64;
-  /** Where a relative branch goes: within the page, or out of it. */
-  readonly near: "in" | "out";
-  readonly string: StringForm | undefined;
-}
-
-export interface Environment {
-  readonly code: Code;
+export interface Environment extends TierEnvironment {
   /** The micro-op's address. */
   readonly upc: Node;
   readonly exits: Exits;
-  readonly mmu: MmuFunctions;
   /** (micro-op address) → status. */
   readonly helper: number;
-  /** Address of the TLB set, where the function keeps it. */
-  readonly tlb: Node;
 }
 
-const loads: Record<number, LoadOp> = {
-  8: "i32.load8_u", 16: "i32.load16_u", 32: "i32.load", 64: "i64.load", 128: "v128.load",
-};
-const stores: Record<number, StoreOp> = {
-  8: "i32.store8", 16: "i32.store16", 32: "i32.store", 64: "i64.store", 128: "v128.store",
-};
-
-export function loadValue(width: Width, address: Node, offset = 0): Value {
-  const name = loads[width];
-  assert(name !== undefined, `loads of ${width} bits exist`);
-  return new Value(load(name, address, offset), width, true);
-}
-
-export class InterpreterBuilder extends SemanticsBuilder {
+export class InterpreterBuilder extends TierBuilder {
   readonly #env: Environment;
-  readonly #form: CaseForm;
   /** What the semantics wrote so far; a first run learns it for a second. */
   readonly written = new Set<Operand>();
   /** Operands the semantics will write: a read of one in memory asks for write access at once. */
@@ -77,12 +42,10 @@ export class InterpreterBuilder extends SemanticsBuilder {
   /** Host address of the memory operand, once it was accessed. */
   #host: Node | undefined;
   #addressOffset: Value | undefined;
-  #onFault: (() => void) | undefined;
 
   constructor(env: Environment, form: CaseForm, willWrite: ReadonlySet<Operand>) {
-    super(env.code, form.operandWidth);
+    super(env, form);
     this.#env = env;
-    this.#form = form;
     this.#willWrite = willWrite;
   }
 
@@ -145,7 +108,7 @@ export class InterpreterBuilder extends SemanticsBuilder {
   #readMemory(operand: Operand): Value {
     const writes = this.#willWrite.has(operand);
     const request = writes ? access.write | access.modify : 0;
-    this.#host = this.#access(this.address(operand).node, operand.width, request);
+    this.#host = this.hostOf(this.address(operand).node, operand.width, request);
     return this.bind(loadValue(operand.width, this.#host));
   }
 
@@ -154,8 +117,8 @@ export class InterpreterBuilder extends SemanticsBuilder {
     if (operand.kind === "memory") {
       const bound = this.bind(value);
       const host = this.#host
-        ?? this.#access(this.address(operand).node, operand.width, access.write);
-      this.#storeAt(host, bound);
+        ?? this.hostOf(this.address(operand).node, operand.width, access.write);
+      this.storeAtHost(host, bound);
       return;
     }
     const [address, offset] = this.#registerAddress(operand);
@@ -198,7 +161,7 @@ export class InterpreterBuilder extends SemanticsBuilder {
       return new Value(address, 64, true);
     }
     const sum = op("i64.add", address, moved.node);
-    const wraps = this.#form.addressWidth !== 64;
+    const wraps = this.form.addressWidth !== 64;
     return new Value(wraps ? op("i64.and", sum, i64(0xffff_ffff)) : sum, 64, true);
   }
 
@@ -207,16 +170,11 @@ export class InterpreterBuilder extends SemanticsBuilder {
     this.#addressOffset = this.bind(bytes);
   }
 
-  load(address: Value, width: Width): Value {
-    return this.bind(loadValue(width, this.#access(address.node, width, 0)));
+  protected storeAt(linear: Node, value: Value): void {
+    this.storeAtHost(this.hostOf(linear, value.width, access.write), value);
   }
 
-  store(address: Value, value: Value): void {
-    const bound = this.bind(value);
-    this.#storeAt(this.#access(address.node, value.width, access.write), bound);
-  }
-
-  #storeAt(host: Node, value: Value): void {
+  protected storeAtHost(host: Node, value: Value): void {
     const name = stores[value.width];
     assert(name !== undefined, `stores of ${value.width} bits exist`);
     this.code.store(name, host, value.node);
@@ -228,7 +186,7 @@ export class InterpreterBuilder extends SemanticsBuilder {
    * The host address of `width` bits at a linear address. The TLB compare covers page crossings:
    * tag and address differ by less than 4097 - n only when all bytes lie in the tagged page.
    */
-  #access(linear: Node, width: Width, request: number): Node {
+  protected hostOf(linear: Node, width: Width, request: number): Node {
     const { code, mmu, tlb } = this.#env;
     const bytes = width / 8;
     const array = request & access.write ? tlbArrayBytes : 0;
@@ -243,118 +201,32 @@ export class InterpreterBuilder extends SemanticsBuilder {
       code.set(host, op("i32.add", load("i32.load", slot, array + 8), op("i32.wrap_i64", address)));
     }, () => {
       code.set(host, code.callFor("i32", mmu.access, address, i32(bytes | request)));
-      code.if(op("i32.eqz", code.get(host)), () => this.#fault(), undefined, false);
+      code.if(op("i32.eqz", code.get(host)), () => this.fault(), undefined, false);
     }, true);
     return code.get(host);
   }
 
-  #fault(): void {
-    this.#onFault?.();
-    this.#env.exits.fault();
-  }
-
-  raise(vector: number): void {
-    this.code.store("i32.store", i32(0), i32(vector), state.faultVector);
-    this.code.store("i32.store", i32(0), i32(0), state.faultError);
-    this.#env.exits.fault();
-  }
-
-  requireSimd(sse: boolean, mmx: boolean): void {
-    requireSimd(this.code, sse, mmx, (vector) => this.raise(vector));
-  }
-
-  enterMmx(): void {
-    enterMmx(this.code);
-  }
-
-  mxcsr(): Value {
-    return new Value(load("i32.load", i32(0), state.mxcsr), 32, true);
-  }
-
-  firstVector(): Value {
-    return this.bind(loadValue(128, i32(0), state.xmm));
-  }
-
-  // The stack. Outside 64-bit mode it is a segment, with a pointer of 16 or 32 bits.
-
-  stackWidth(): Width {
-    return this.#form.stackWidth;
-  }
-
-  #stackAddress(pointer: Value, bytes: number, request: number): Node {
-    if (this.#form.long) {
-      return pointer.node;
-    }
-    return this.#checked(segmentIndex.ss, unsigned64(pointer), bytes | request);
-  }
-
-  /** A linear address checked by segment; faults leave. */
-  #checked(segment: number | Node, offset: Node, request: number): Node {
-    const { code, mmu } = this.#env;
-    const which = typeof segment === "number" ? i32(segment) : segment;
-    const linear = code.callFor("i64", mmu.segment, which, offset, i32(request));
-    code.if(op("i64.eq", linear, i64(-1)), () => this.#fault(), undefined, false);
-    return linear;
-  }
-
-  #stackPointer(): Value {
-    return this.register(rsp, this.stackWidth());
-  }
-
-  push(value: Value): void {
-    this.pushMany([value]);
-  }
-
-  pushMany(values: readonly Value[]): void {
-    let pointer = this.#stackPointer();
-    const pending: { host: Node; value: Value }[] = [];
-    for (const value of values) {
-      const bytes = value.width / 8;
-      const bound = this.bind(value);
-      pointer = this.bind(this.sub(pointer, constant(pointer.width, bytes)));
-      const pushed = new Value(clean(pointer), pointer.width, true);
-      const linear = this.#stackAddress(pushed, bytes, access.write);
-      if (values.length === 1) {
-        this.#storeAt(this.#access(linear, value.width, access.write), bound);
-      } else {
-        // Probe all places first; a page that is not memory takes the pushes one by one.
-        const host = this.#access(linear, value.width, access.write);
-        pending.push({ host, value: bound });
-      }
-    }
-    for (const { host, value } of pending) {
-      this.#storeAt(host, value);
-    }
-    this.setRegister(rsp, pointer);
-  }
-
-  top(width: Width, depthBytes = 0): Value {
-    const pointer = this.#stackPointer();
-    const deep = depthBytes === 0
-      ? pointer : this.add(pointer, constant(pointer.width, depthBytes));
-    return this.topAt(deep, width);
-  }
-
-  topAt(pointer: Value, width: Width): Value {
-    const exact = new Value(clean(pointer), pointer.width, true);
-    const linear = this.#stackAddress(exact, width / 8, 0);
-    return this.load(new Value(linear, 64, true), width);
-  }
-
-  release(bytes: number | Value): void {
-    const pointer = this.#stackPointer();
-    const amount = typeof bytes === "number"
-      ? constant(pointer.width, bytes) : this.resize(bytes, pointer.width);
-    this.setRegister(rsp, this.add(pointer, amount));
-  }
-
-  undoStackOnFault(bytes: number, body: () => void): void {
-    this.#onFault = () => this.release(-bytes);
-    body();
-    this.#onFault = undefined;
-  }
-
   // Control.
+
+  protected leaveWithFault(): void {
+    this.#env.exits.fault();
+  }
+
+  protected leaveToRepeat(elements: number): void {
+    this.#charge(elements);
+    this.#env.exits.finish(i32(status.again));
+  }
+
+  /** Takes micro-ops off the time slice. */
+  #charge(count: number): void {
+    const budget = load("i32.load", i32(0), state.budget);
+    this.code.store("i32.store", i32(0), op("i32.sub", budget, i32(count * microOp.bytes)),
+      state.budget);
+  }
+
+  protected stringSegment(): Node {
+    return this.#byteField(microOp.base);
+  }
 
   jump(target: Value): void {
     this.#env.exits.jump(unsigned64(target));
@@ -362,7 +234,7 @@ export class InterpreterBuilder extends SemanticsBuilder {
 
   jumpRelative(operand: Operand): void {
     assert(operand.kind === "immediate", "a relative target is an immediate");
-    if (this.#form.near === "in") {
+    if (this.form.near === "in") {
       this.#env.exits.jumpInPage(load("i32.load", this.#env.upc, microOp.displacement));
       return;
     }
@@ -397,99 +269,5 @@ export class InterpreterBuilder extends SemanticsBuilder {
     this.code.store("i64.store", i32(0), r, state.flagResult);
     this.code.store("i64.store", i32(0), c, state.flagCarry);
     this.code.store("i32.store", i32(0), a, state.flagAux);
-  }
-
-  systemFlags(): Value {
-    return this.bind(new Value(load("i32.load", i32(0), state.systemFlags), 32, true));
-  }
-
-  setSystemFlags(value: Value): void {
-    this.code.store("i32.store", i32(0), value.node, state.systemFlags);
-  }
-
-  mayChangeInterruptFlag(): Value {
-    const flags = load("i32.load", i32(0), state.systemFlags);
-    const iopl = op("i32.shr_u", op("i32.and", flags, i32(eflags.iopl)), i32(12));
-    const cpl = load("i32.load", i32(0), state.cpl);
-    const real = op("i32.eqz", op("i32.and", flags, i32(eflags.vm)));
-    return new Value(op("i32.and", op("i32.le_u", cpl, iopl), real), 1, true);
-  }
-
-  nothingPending(): Value {
-    return new Value(op("i32.eqz", load("i32.load", i32(0), state.attention)), 1, true);
-  }
-
-  isVirtual8086(): Value {
-    const flags = load("i32.load", i32(0), state.systemFlags);
-    return new Value(op("i32.and", op("i32.shr_u", flags, i32(17)), i32(1)), 1, true);
-  }
-
-  // Strings.
-
-  stringForm(build: (form: StringForm) => void): void {
-    assert(this.#form.string !== undefined, "this case is a string instruction");
-    build(this.#form.string);
-  }
-
-  directionDown(): Value {
-    const flags = load("i32.load", i32(0), state.systemFlags);
-    return new Value(op("i32.and", op("i32.shr_u", flags, i32(10)), i32(1)), 1, true);
-  }
-
-  #stringAddress(register: 6 | 7, segment: Node, form: StringForm, request: number): Value {
-    const offset = unsigned64(this.register(register, form.addressWidth));
-    if (!this.#form.long) {
-      const linear = this.#checked(segment, offset, form.width / 8 | request);
-      return new Value(linear, 64, true);
-    }
-    // Only FS and GS have a base in 64-bit mode.
-    const base = select(op("i32.ge_u", segment, i32(segmentIndex.fs)),
-      load("i64.load", op("i32.shl", segment, i32(3)), state.segmentBase), i64(0));
-    return new Value(op("i64.add", offset, base), 64, true);
-  }
-
-  stringSource(form: StringForm): Value {
-    return this.#stringAddress(rsi, this.#byteField(microOp.base), form, 0);
-  }
-
-  stringTarget(form: StringForm, writes: boolean): Value {
-    return this.#stringAddress(rdi, i32(segmentIndex.es), form, writes ? access.write : 0);
-  }
-
-  repeat(max: number, done: () => Value, prepare: () => void,
-    element: () => Value | undefined): void {
-    const { code, exits } = this.#env;
-    const left = code.local("i32");
-    code.set(left, i32(max));
-    code.block((finished) => {
-      code.br(finished, clean(done()));
-      code.loop((again) => {
-        prepare();
-        code.br(finished, clean(done()));
-        const goOn = element();
-        if (goOn !== undefined) {
-          code.br(finished, op("i32.eqz", clean(goOn)));
-        }
-        code.br(finished, clean(done()));
-        code.set(left, op("i32.sub", code.get(left), i32(1)));
-        code.br(again, code.get(left));
-      });
-      this.#charge(max);
-      exits.finish(i32(status.again));
-    });
-  }
-
-  /** Takes micro-ops off the time slice. */
-  #charge(count: number): void {
-    const budget = load("i32.load", i32(0), state.budget);
-    this.code.store("i32.store", i32(0), op("i32.sub", budget, i32(count * microOp.bytes)),
-      state.budget);
-  }
-
-  bulk(kind: "movs" | "stos", form: StringForm): void {
-    // Only where addresses are plain numbers going up: 64-bit mode, DF clear.
-    if (this.#form.long && form.addressWidth === 64) {
-      bulkString(this, this.#env.tlb, kind, form);
-    }
   }
 }

@@ -13,8 +13,8 @@ import type { CodeMode } from "./forms.ts";
 import { builtin } from "./builtin.ts";
 import type { GeneratedInterpreter } from "./generate.ts";
 import { lower, type MicroOpFields } from "./lower.ts";
-import { indexTableBytes, type MemoryMap } from "./memory-map.ts";
-import { emptyTlbArray } from "./tlb.ts";
+import { indexTableBytes, type MemoryMap } from "../tier/memory-map.ts";
+import { emptyTlbArray } from "../tier/tlb.ts";
 
 /** A run of straight code is cut here; the rest is decoded when it is reached. */
 const runInstructionsMax = 64;

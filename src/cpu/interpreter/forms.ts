@@ -9,7 +9,7 @@ import type { Operand } from "../isa/builder.ts";
 import type { Repeat, StringForm } from "../isa/strings.ts";
 import { rows, semantics, type Row, type Semantics } from "../isa/table.ts";
 import type { Width } from "../isa/value.ts";
-import type { CaseForm } from "./builder.ts";
+import type { CaseForm } from "../tier/builder.ts";
 
 /** Which code a page holds: fixed when it is decoded. */
 export interface CodeMode {

@@ -14,10 +14,10 @@ import { ModuleBuilder } from "../wasm/module.ts";
 import { builtin } from "./builtin.ts";
 import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
-import type { MemoryMap } from "./memory-map.ts";
-import { buildMmu, type MmuFunctions } from "./mmu.ts";
-import { buildFlush } from "./tlb.ts";
-import { requireSimd } from "./simd.ts";
+import type { MemoryMap } from "../tier/memory-map.ts";
+import { buildMmu, type MmuFunctions } from "../tier/mmu.ts";
+import { buildFlush } from "../tier/tlb.ts";
+import { requireSimd } from "../tier/simd.ts";
 
 export interface GeneratedInterpreter {
   readonly bytes: Uint8Array<ArrayBuffer>;

@@ -26,11 +26,12 @@ type Binary = (x: SemanticsBuilder, a: Value, b: Value) => Value;
 function defineAdditive(
   mnemonic: string, compute: Binary,
   carries: (x: SemanticsBuilder, a: Value, b: Value, result: Value) => Value, writes: boolean,
+  origin?: "add" | "sub",
 ): void {
   define(mnemonic, (x, dst, src) => {
     const a = x.read(dst), b = x.read(src);
     const result = compute(x, a, b);
-    x.carries(carries(x, a, b, result));
+    x.carries(carries(x, a, b, result), origin && { operation: origin, a, b });
     x.setResultFlags(result);
     if (writes) {
       x.write(dst, result);
@@ -38,11 +39,11 @@ function defineAdditive(
   });
 }
 
-defineAdditive("add", (x, a, b) => x.add(a, b), carriesOfAdd, true);
+defineAdditive("add", (x, a, b) => x.add(a, b), carriesOfAdd, true, "add");
 defineAdditive("adc", (x, a, b) => x.add(x.add(a, b), carryIn(x, a.width)), carriesOfAdd, true);
-defineAdditive("sub", (x, a, b) => x.sub(a, b), carriesOfSub, true);
+defineAdditive("sub", (x, a, b) => x.sub(a, b), carriesOfSub, true, "sub");
 defineAdditive("sbb", (x, a, b) => x.sub(x.sub(a, b), carryIn(x, a.width)), carriesOfSub, true);
-defineAdditive("cmp", (x, a, b) => x.sub(a, b), carriesOfSub, false);
+defineAdditive("cmp", (x, a, b) => x.sub(a, b), carriesOfSub, false, "sub");
 
 function defineLogical(mnemonic: string, compute: Binary, writes: boolean): void {
   define(mnemonic, (x, dst, src) => {
@@ -108,7 +109,7 @@ define("neg", (x, dst) => {
   const a = x.read(dst);
   const zero = x.constant(a.width, 0);
   const result = x.sub(zero, a);
-  x.carries(carriesOfSub(x, zero, a, result));
+  x.carries(carriesOfSub(x, zero, a, result), { operation: "sub", a: zero, b: a });
   x.setResultFlags(result);
   x.write(dst, result);
 });

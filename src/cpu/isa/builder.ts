@@ -6,28 +6,15 @@
 import { assert } from "../../base/assert.ts";
 import { constantOf, i32, i64, op, select, type Code, type Node } from "../wasm/code.ts";
 import type { NumericOp } from "../wasm/opcodes.ts";
-import { isWhole, type Flag, type FlagEffect, type FlagUpdate } from "./flags.ts";
+import { isWhole, type Flag, type FlagEffect, type FlagOrigin, type FlagUpdate } from "./flags.ts";
+import type { Condition, Operand, RegisterNumber } from "./operand.ts";
 import type { StringForm } from "./strings.ts";
 import {
   clean, constant, signed, signed64, signExtend, truncate, unsigned64, Value, zeroExtend,
   type Width,
 } from "./value.ts";
 
-/** What an operand is to the tiers: a register by its place in line, memory, or a number. */
-export interface Operand {
-  readonly kind: "first" | "second" | "third" | "fourth" | "memory" | "immediate"
-    /** A 64-bit immediate (MOV r64, imm64). */
-    | "wide";
-  /** The register file, for the first three kinds. */
-  readonly file: "gpr" | "xmm" | "mmx";
-  readonly width: Width;
-}
-
-export type RegisterNumber = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
-export const rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7;
-
-/** Conditions of Jcc, SETcc, CMOVcc by opcode nibble (SDM 1, appendix B). */
-export type Condition = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14 | 15;
+export * from "./operand.ts";
 
 function narrow(name32: NumericOp, name64: NumericOp) {
   return (width: Width, ...args: readonly Node[]) => op(width === 64 ? name64 : name32, ...args);
@@ -284,7 +271,9 @@ export abstract class SemanticsBuilder {
   // Flags. What a semantic function says of them is gathered and stored once, at its end.
 
   #update(): FlagUpdate {
-    this.#flags ??= { result: undefined, carries: undefined, bits: new Map(), only: undefined };
+    this.#flags ??= {
+      result: undefined, carries: undefined, origin: undefined, bits: new Map(), only: undefined,
+    };
     return this.#flags;
   }
 
@@ -299,13 +288,15 @@ export abstract class SemanticsBuilder {
   }
 
   /** CF, OF and AF from the vector of carries out of (or borrows into) each bit position. */
-  carries(value: Value): void {
-    this.#update().carries = value;
+  carries(value: Value, origin?: FlagOrigin): void {
+    const update = this.#update();
+    update.carries = value;
+    update.origin = origin;
   }
 
   /** CF and OF clear, AF undefined: logical instructions. */
   clearCarries(width: Width): void {
-    this.carries(constant(width, 0));
+    this.carries(constant(width, 0), { operation: "logic" });
   }
 
   /** The manual leaves this flag open: ours keeps it, or clears it where that is cheaper. */
@@ -410,14 +401,20 @@ export abstract class SemanticsBuilder {
     this.flagEffect.writes = true;
     this.flagEffect.kills = isWhole(update);
     this.#finishing = true;
-    this.#storeUpdate(update);
+    this.keepFlags(update);
     this.#finishing = false;
   }
 
-  #storeUpdate(update: FlagUpdate): void {
+  /** The flags as three images: result, carry vector, auxiliary bits (../layout.ts). */
+  protected imagesOf(update: FlagUpdate): readonly [Node, Node, Node] {
     const [result, auxOfResult] = this.#resultImage(update);
     const [carry, af] = this.#carryImage(update);
-    const aux = af === undefined ? auxOfResult : op("i32.or", auxOfResult, af);
+    return [result, carry, af === undefined ? auxOfResult : op("i32.or", auxOfResult, af)];
+  }
+
+  /** An instruction has ended: what it said of the flags is true from here on. */
+  protected keepFlags(update: FlagUpdate): void {
+    const [result, carry, aux] = this.imagesOf(update);
     if (update.only === undefined) {
       this.storeFlags(result, carry, aux);
     } else {

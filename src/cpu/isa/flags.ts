@@ -4,10 +4,17 @@ import type { Value } from "./value.ts";
 
 export type Flag = "cf" | "pf" | "af" | "zf" | "sf" | "of";
 
+/** result = a - b, a + b, or a logical operation: what compiled code makes of CMP and Jcc. */
+export type FlagOrigin =
+  | { readonly operation: "sub" | "add"; readonly a: Value; readonly b: Value }
+  | { readonly operation: "logic" };
+
 /** What the flags become: either pieces, or the common shape of an addition. */
 export interface FlagUpdate {
   result: Value | undefined;
   carries: Value | undefined;
+  /** Where result and carries come from, if a condition may be computed from that directly. */
+  origin: FlagOrigin | undefined;
   readonly bits: Map<Flag, Value>;
   /** Flags stay as they are unless this holds. */
   only: Node | undefined;

@@ -1,7 +1,7 @@
 /** Guest memory as helpers reach it: by linear address through the page walk, or physical. */
 import { assert } from "../../base/assert.ts";
 import type { CodeCache } from "../interpreter/code-cache.ts";
-import type { MemoryMap } from "../interpreter/memory-map.ts";
+import type { MemoryMap } from "../tier/memory-map.ts";
 import { pageFault, regionFlags, state, vector } from "../layout.ts";
 import { GuestFault } from "./fault.ts";
 import type { GuestState } from "./guest-state.ts";

@@ -10,7 +10,7 @@ import { instructionBytesMax } from "../decoder/prefixes.ts";
 import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
 import { generateInterpreter } from "../interpreter/generate.ts";
-import { memoryMap, type MemoryMap } from "../interpreter/memory-map.ts";
+import { memoryMap, type MemoryMap } from "../tier/memory-map.ts";
 import {
   attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
   notCanonical, pageFault, pageRipSlot, registers, segmentIndex, state, status,
