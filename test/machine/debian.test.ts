@@ -6,6 +6,7 @@ import { linuxExpectation, linuxMachine } from "../../src/runner/guests.ts";
 import type { LinuxGuest } from "../../src/runner/linux-guest.ts";
 import { machineWords } from "../../src/runner/machine-line.ts";
 import { runWatched } from "../../src/runner/machine-process.ts";
+import { debianGuest } from "../support/debian.ts";
 import { testFolder } from "../support/folder.ts";
 import { assert, skipTest, test } from "../support/harness.ts";
 import { repositoryRoot } from "../support/paths.ts";
@@ -36,23 +37,9 @@ async function bootAndCheck(guest: LinuxGuest): Promise<void> {
   }
 }
 
-/** Fetched by a process of its own: tests are registered before anything can be awaited. */
-function prepare(): { readonly facts: ReadonlyMap<string, string>; readonly said: string } {
-  const module = new URL("../../src/runner/quick-start.js", import.meta.url);
-  const program = `import(${JSON.stringify(module)})
-    .then(({ quickStart }) => quickStart(["--prepare"]));`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["-e", program], { encoding: "utf8" });
-  const lines = stdout.split("\n").map((line) => /^(\w+)=(.*)$/.exec(line) ?? []);
-  return { facts: new Map(lines.map(([, key = "", value = ""]) => [key, value])), said: stderr };
-}
-
-const { facts, said } = prepare();
-const kernelPath = facts.get("kernel");
-const initrdPath = facts.get("initrd");
-if (kernelPath !== undefined && initrdPath !== undefined) {
-  test(name, () => bootAndCheck({ kernelPath, initrdPath }));
-} else if (kernelPath !== undefined) {
-  skipTest(name, /cannot be had: (.*)/.exec(said)?.[1] ?? "only the built-in guest can be had");
+const guest = debianGuest();
+if ("reason" in guest) {
+  skipTest(name, guest.reason);
 } else {
-  test(name, () => assert.fail(said));
+  test(name, () => bootAndCheck(guest));
 }
