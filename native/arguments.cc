@@ -128,18 +128,24 @@ static bool IsSharedMemory(Napi::Env env, napi_value buffer, const uint8_t* star
          reinterpret_cast<uintptr_t>(start) % system_page_bytes() == 0;
 }
 
-Bytes Arguments::Pages(size_t index, const char* name) {
+Bytes Arguments::Shared(size_t index, const char* name) {
   Typed typed{};
   if (failed_ || !Typed_(index, &typed) ||
       !IsSharedMemory(Env(), typed.buffer, static_cast<uint8_t*>(typed.data) - typed.offset)) {
     WrongType(name, "a typed array over a shared WebAssembly.Memory");
     return {};
   }
-  size_t length = typed.count * ElementBytes(typed.type), page = system_page_bytes();
-  if (length == 0 || length % page != 0 || typed.offset % page != 0) {
+  return {static_cast<uint8_t*>(typed.data), typed.count * ElementBytes(typed.type)};
+}
+
+Bytes Arguments::Pages(size_t index, const char* name) {
+  Bytes bytes = Shared(index, name);
+  size_t page = system_page_bytes();
+  if (!failed_ && (bytes.length == 0 || bytes.length % page != 0 ||
+                   reinterpret_cast<uintptr_t>(bytes.data) % page != 0)) {
     WrongRange(name, "whole pages of " + std::to_string(page) + " bytes, one or more");
   }
-  return {static_cast<uint8_t*>(typed.data), length};
+  return bytes;
 }
 
 std::string Arguments::Text(size_t index, const char* name, size_t max) {

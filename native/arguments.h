@@ -39,6 +39,8 @@ class Arguments {
   /* A typed array of this type; the length is in elements. */
   template <typename T>
   T* Elements(size_t index, const char* name, napi_typedarray_type type, size_t* count);
+  /* A view of a shared WebAssembly.Memory. */
+  Bytes Shared(size_t index, const char* name);
   /* Whole pages of a shared WebAssembly.Memory: memory that no allocator hands out again. */
   Bytes Pages(size_t index, const char* name);
   std::string Text(size_t index, const char* name, size_t max);

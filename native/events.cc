@@ -29,19 +29,55 @@ Napi::Value Poll(const Napi::CallbackInfo& info) {
       in.Failed() ? 0 : system_poll(reinterpret_cast<poll_row*>(table), count, timeout));
 }
 
-void LeaveSlot(void* slot) {
-  system_kick_leave(static_cast<int>(reinterpret_cast<intptr_t>(slot)));
+/* The thread's slot, and the view whose memory its kicks write to. */
+struct Slot {
+  int number;
+  Napi::ObjectReference cell;
+};
+
+thread_local Slot* own_slot = nullptr;
+
+void LeaveSlot(void* data) {
+  system_kick_leave(static_cast<Slot*>(data)->number);
+  delete static_cast<Slot*>(data);
+  own_slot = nullptr;
+}
+
+int OwnSlot(Napi::Env env) {
+  if (own_slot == nullptr) {
+    int number = system_kick_slot();
+    if (number < 0) {
+      return number;
+    }
+    own_slot = new Slot{number, {}};
+    napi_add_env_cleanup_hook(env, LeaveSlot, own_slot);
+  }
+  return own_slot->number;
 }
 
 Napi::Value KickSlot(const Napi::CallbackInfo& info) {
-  Arguments in(info, "kickSlot");
-  static thread_local int known = -1;
-  int slot = system_kick_slot();
-  if (slot >= 0 && slot != known) {
-    known = slot;
-    napi_add_env_cleanup_hook(in.Env(), LeaveSlot, reinterpret_cast<void*>(intptr_t{slot}));
+  return Arguments(info, "kickSlot").Result(OwnSlot(info.Env()));
+}
+
+Napi::Value KickCell(const Napi::CallbackInfo& info) {
+  Arguments in(info, "kickCell");
+  Bytes cell = in.Shared(0, "cell");
+  if (!in.Failed() && cell.length != 1) {
+    in.WrongRange("cell", "one byte long");
+  }
+  int slot = in.Failed() ? -1 : OwnSlot(in.Env());
+  if (slot >= 0) {
+    system_kick_cell(cell.data);
+    own_slot->cell = Napi::Persistent(info[0].As<Napi::Object>());
   }
   return in.Result(slot);
+}
+
+Napi::Value KickAfter(const Napi::CallbackInfo& info) {
+  Arguments in(info, "kickAfter");
+  double nanoseconds = in.Number(0, "nanoseconds", 0, 9007199254740991.0);
+  int slot = in.Failed() ? -1 : OwnSlot(in.Env());
+  return in.Result(slot < 0 ? slot : system_kick_after(static_cast<int64_t>(nanoseconds)));
 }
 
 Napi::Value Kick(const Napi::CallbackInfo& info) {
@@ -54,5 +90,6 @@ Napi::Value Kick(const Napi::CallbackInfo& info) {
 
 const Function event_functions[] = {
     {"eventfd", Eventfd}, {"poll", Poll}, {"kickSlot", KickSlot}, {"kick", Kick},
+    {"kickCell", KickCell}, {"kickAfter", KickAfter},
     {nullptr, nullptr},
 };

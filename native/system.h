@@ -29,6 +29,8 @@ size_t system_ioctl_bytes(uint32_t request);
 /* Whether `value` may be the argument itself: nothing that a kernel could take for an address. */
 int system_ioctl_value_allowed(uint32_t request, uint32_t value);
 int system_ioctl(int fd, uint32_t request, uint8_t *bytes, size_t length);
+/* Whether the result is a new descriptor, which then is ours. */
+int system_ioctl_makes_descriptor(uint32_t request);
 int system_ioctl_value(int fd, uint32_t request, uint32_t value);
 
 /* Batches. A row of `requests` is kind, file position, first segment, segment count, result; a row
@@ -61,6 +63,8 @@ int system_poll(struct poll_row *rows, size_t count, int timeout_ms);
 int system_kick_slot(void); /* The calling thread's, the same each time. */
 void system_kick_leave(int slot);
 int system_kick(int slot);
+void system_kick_cell(uint8_t *cell); /* The calling thread's; set to 1 by each kick. */
+int system_kick_after(int64_t nanoseconds); /* Kicks the calling thread then; 0 never. */
 
 enum { descriptors_max = 64 };
 int system_socket_pair(int fds[2]);

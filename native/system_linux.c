@@ -27,6 +27,11 @@ int system_ioctl_value_allowed(uint32_t request, uint32_t value) {
   return value <= value_max || (_IOC_DIR(request) == _IOC_NONE && _IOC_TYPE(request) == group_kvm);
 }
 
+/* KVM_CREATE_VM and KVM_CREATE_VCPU (linux/kvm.h). */
+int system_ioctl_makes_descriptor(uint32_t request) {
+  return request == _IO(group_kvm, 0x01) || request == _IO(group_kvm, 0x41);
+}
+
 int system_memfd(const char *name, int64_t length) {
   int fd = descriptor_own(result_of(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)));
   if (fd >= 0 && (ftruncate(fd, length) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0)) {

@@ -51,7 +51,8 @@ int system_ioctl(int fd, uint32_t request, uint8_t *bytes, size_t length) {
 }
 
 int system_ioctl_value(int fd, uint32_t request, uint32_t value) {
-  return result_of(ioctl(fd, (unsigned long)request, (unsigned long)value));
+  int result = result_of(ioctl(fd, (unsigned long)request, (unsigned long)value));
+  return system_ioctl_makes_descriptor(request) ? descriptor_own(result) : result;
 }
 
 enum { kind_pread, kind_pwrite, kind_sync, kind_read, kind_write, kind_count };

@@ -25,7 +25,8 @@ export interface NativeAddon {
   setBlocking(fd: number, blocking: boolean): number;
   /** `bytes` are the argument, in and out; at least as long as `request` tells. */
   ioctl(fd: number, request: number, bytes: Bytes): number;
-  /** For requests whose argument is a plain number. */
+  /** For requests whose argument is a plain number. Where the result is a new descriptor, as of
+   * KVM_CREATE_VM, it is one that the addon opened. */
   ioctlValue(fd: number, request: number, value: number): number;
   /** Carries out rows of `requests` until one fails or writes too little; see `TransferTable`.
    * Returns how many it carried out. */
@@ -51,6 +52,11 @@ export interface NativeAddon {
   kickSlot(): number;
   /** Ends the system call that the thread of a slot is in, with EINTR. */
   kick(slot: number): number;
+  /** Kicks of the calling thread also set this byte of a shared WebAssembly.Memory to 1, so that a
+   * system call it is about to make can end at once. Returns the slot. */
+  kickCell(cell: Uint8Array): number;
+  /** Kicks the calling thread after so many nanoseconds; 0 takes that back. */
+  kickAfter(nanoseconds: number): number;
 
   /** Fills two cells. */
   socketPair(fds: Int32Array): number;
@@ -74,7 +80,7 @@ export interface NativeAddon {
   capEnter(): number;
 }
 
-const interfaceVersion = 1;
+const interfaceVersion = 2;
 /** The one command that brings the addon. */
 export const addonBuildCommand = "npm run build:addon";
 

@@ -39,14 +39,17 @@ export interface Segment {
 export type RegisterName =
   | "rax" | "rcx" | "rdx" | "rbx" | "rsp" | "rbp" | "rsi" | "rdi"
   | "r8" | "r9" | "r10" | "r11" | "r12" | "r13" | "r14" | "r15"
-  | "rip" | "rflags" | "cr0" | "cr2" | "cr3" | "cr4" | "efer";
+  | "rip" | "rflags" | "cr0" | "cr2" | "cr3" | "cr4" | "efer"
+  | "dr0" | "dr1" | "dr2" | "dr3" | "dr6" | "dr7";
 
 export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
 
 export interface Vcpu {
-  /** Runs until there is something to decide; at most `budget` instructions, roughly. */
-  run(budget: number): RunResult;
-  /** Makes a running or the next `run` return soon; safe from other threads. */
+  /** Runs until there is something to decide: at most `budget` instructions, roughly, where the
+   * back end counts them, and else for `lengthNs` nanoseconds. */
+  run(budget: number, lengthNs: number): RunResult;
+  /** Makes a running or the next `run` return soon. By the thread that runs the vCPU; others use
+   * the slot of `VmFeatures`. */
   kick(): void;
   register(name: RegisterName): bigint;
   setRegister(name: RegisterName, value: bigint): void;
@@ -71,8 +74,22 @@ export interface VmOptions {
   readonly wake: () => void;
 }
 
+/** Chips of the board that a back end may have itself: its kernel answers for them. */
+export type BoardChip = "i8254" | "mc146818" | "hpet";
+
+/** What a back end does its own way; the machine goes by it. */
+export interface VmFeatures {
+  readonly ioapicPins: number;
+  /** Chips that the board leaves out. */
+  readonly chips: ReadonlySet<BoardChip>;
+  /** A halted vCPU waits inside `run` for its next interrupt, and other threads end that wait by
+   * a kick of this slot (`NativeAddon.kick`). Absent: `run` returns `halt`. */
+  readonly kickSlot?: number;
+}
+
 /** A virtual machine: RAM, vCPUs, and the interrupt controllers that belong to them. */
 export interface Vm {
+  readonly features: VmFeatures;
   readonly memory: GuestMemory;
   readonly vcpus: readonly Vcpu[];
   readonly interrupts: InterruptRouter;
@@ -80,6 +97,9 @@ export interface Vm {
   attach(board: Board): void;
   /** The board's NMI, wired to LINT1 of every processor. */
   setNmi(level: boolean): void;
+  /** The HPET takes over the interrupts of the 8254 and the RTC; only where the back end has one
+   * of these chips. */
+  replaceLegacyTimers?(replaced: boolean): void;
   /** Interrupt controllers and vCPUs as after power-on; RAM keeps its bytes but for the ROM's
    * shadow. */
   reset(): void;

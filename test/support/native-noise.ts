@@ -57,6 +57,7 @@ const generators: Readonly<Record<keyof NativeAddon, readonly (() => unknown)[]>
   mapOver: [pages, mappable, () => below(4) * 4096], mapZeroes: [pages],
   memfd: [() => pick(["m", "", "x".repeat(300)]), () => below(3) * 4096],
   eventfd: [integer, () => false], poll: [cells, () => pick([0, 1])],
+  kickCell: [() => memory.subarray(below(99), 100)], kickAfter: [() => below(3) * 1000],
   kickSlot: [], kick: [() => 500 + below(2000)],
   socketPair: [() => new Int32Array(below(4))], unixConnect: [path], unixListen: [path, integer],
   accept: [fd], send: [fd, bytes, cells], receive: [fd, bytes, cells],

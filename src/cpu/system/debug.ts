@@ -51,7 +51,11 @@ export class DebugRegisters {
   }
 
   read(number: number): bigint {
-    const which = this.#requireAccess(number);
+    return this.value(this.#requireAccess(number));
+  }
+
+  /** DR0 to DR3, DR6 and DR7, past the checks of a guest's access. */
+  value(which: number): bigint {
     return which < 4 ? this.#address[which] ?? 0n
       : BigInt(which === 6 ? this.#status : this.#control);
   }
@@ -61,6 +65,10 @@ export class DebugRegisters {
     if (which >= 6 && value > 0xffff_ffffn) {
       this.#cpu.raise(vector.gp, 0);
     }
+    this.setValue(which, value);
+  }
+
+  setValue(which: number, value: bigint): void {
     if (which < 4) {
       this.#address[which] = value;
     } else if (which === 6) {

@@ -6,20 +6,20 @@ import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/proce
 import {
   isLapicMsr, readLapicMsr, writeLapicMsr,
 } from "../../devices/lapic/registers.ts";
+import { ioapicPins } from "../../devices/ioapic.ts";
 import type { Lapic } from "../../devices/lapic/lapic.ts";
 import type { Board } from "../../fabric/board.ts";
 import type { InterruptRouter } from "../../fabric/interrupt.ts";
 import { GuestMemory } from "../../fabric/memory.ts";
-import { gpa, MiB } from "../../base/units.ts";
+import { MiB } from "../../base/units.ts";
 import type {
-  Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, Vm, VmOptions,
+  Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, Vm, VmFeatures, VmOptions,
 } from "../hypervisor.ts";
+import { shadowRom } from "../rom-shadow.ts";
 import { InterruptControllers } from "./interrupt-controllers.ts";
 
 /** wasm32 ends at 4 GiB, and decoded code, ROM and tables take their part of it. */
 const memoryBytesMax = 3900 * MiB;
-const shadowBytes = 128 * 1024;
-const shadowBase = 1 * MiB;
 
 const generalRegisters: readonly RegisterName[] = [
   "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -29,6 +29,8 @@ const controlRegisters: Partial<Record<RegisterName, number>> = {
   rip: state.rip, cr0: state.cr0, cr2: state.cr2, cr3: state.cr3, cr4: state.cr4,
   efer: state.efer,
 };
+
+const isDebugRegister = (name: RegisterName) => name.startsWith("dr");
 
 /** A local APIC as the processor wants it. */
 function apicFor(lapic: Lapic): LocalApic {
@@ -69,6 +71,9 @@ class SoftVcpu implements Vcpu {
     if (number >= 0) {
       return this.processor.gpr(number);
     }
+    if (isDebugRegister(name)) {
+      return this.processor.debug.value(Number(name.slice(2)));
+    }
     const place = controlRegisters[name];
     return place === undefined ? BigInt(this.processor.flags) : this.processor.u64(place);
   }
@@ -78,6 +83,8 @@ class SoftVcpu implements Vcpu {
     const place = controlRegisters[name];
     if (number >= 0) {
       this.processor.setGpr(number, value);
+    } else if (isDebugRegister(name)) {
+      this.processor.debug.setValue(Number(name.slice(2)), value);
     } else if (place === undefined) {
       this.processor.flags = Number(value & 0xffff_ffffn);
     } else {
@@ -115,6 +122,7 @@ class SoftVcpu implements Vcpu {
 }
 
 class SoftVm implements Vm {
+  readonly features: VmFeatures = { ioapicPins, chips: new Set() };
   readonly memory: GuestMemory;
   readonly vcpus: readonly SoftVcpu[];
   readonly #controllers: InterruptControllers;
@@ -176,10 +184,7 @@ class SoftVm implements Vm {
 
   #shadowRom(): void {
     if (this.#rom !== undefined) {
-      const tail = this.#rom.subarray(Math.max(0, this.#rom.length - shadowBytes));
-      const at = this.memory.window(gpa(shadowBase - tail.length), tail.length);
-      at?.set(tail);
-      this.memory.noteWrite(gpa(shadowBase - tail.length), tail.length);
+      shadowRom(this.memory, this.#rom);
     }
   }
 }
