@@ -2,15 +2,16 @@
  * `tsbhyve doctor [--json]`: what this host offers. Each finding says what was looked at and what
  * follows from it; exit status 0 if a guest can run here, 4 if not.
  */
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
 import { exitStatus } from "../base/errors.ts";
 import { MiB } from "../base/units.ts";
 import { nativeState } from "../host/native.ts";
+import { chooseHypervisor, hypervisors } from "../vmm/backends.ts";
 import type { Console } from "./main.ts";
 
-type State = "ok" | "missing" | "unused";
+type State = "ok" | "missing";
 
 interface Finding {
   readonly name: string;
@@ -27,8 +28,8 @@ export function doctor(words: readonly string[], console: Console): number {
     return exitStatus.powerOff;
   }
   const findings = [
-    nodeVersion(), ...wasmFeatures(), memory(), softwareBackend(), addon(),
-    kernelBackend("vmm", "/dev/vmm"), kernelBackend("kvm", "/dev/kvm"), terminal(), ...tools(),
+    nodeVersion(), ...wasmFeatures(), memory(), addon(), ...backends(),
+    terminal(), ...tools(),
   ];
   const healthy = findings.every(({ state, needed }) => state === "ok" || !needed);
   console.out(json ? `${JSON.stringify({ healthy, findings }, undefined, 2)}\n`
@@ -87,11 +88,25 @@ function memory(): Finding {
   };
 }
 
-function softwareBackend(): Finding {
-  return {
-    name: "vmm.backend=soft", state: "ok", needed: false,
-    detail: "software vCPU in WebAssembly; needs nothing of the host",
-  };
+const backendUses: Readonly<Record<string, string>> = {
+  soft: "software vCPU in WebAssembly; needs nothing of the host",
+  kvm: "Linux's /dev/kvm",
+};
+
+/** Every back end runs its probe; `auto` takes the first that does so at speed. */
+function backends(): Finding[] {
+  const chosen = chooseHypervisor("auto").hypervisor;
+  return hypervisors.map((hypervisor) => {
+    const { name } = hypervisor;
+    const probe = hypervisor.probe();
+    const result = !probe.usable ? `: ${probe.reason}`
+      : probe.slow === undefined ? "" : `; works, but ${probe.slow}`;
+    const taken = hypervisor === chosen ? "; vmm.backend=auto takes it" : "";
+    return {
+      name: `vmm.backend=${name}`, state: probe.usable ? "ok" : "missing", needed: false,
+      detail: `${backendUses[name] ?? name}${result}${taken}`,
+    };
+  });
 }
 
 function addon(): Finding {
@@ -101,25 +116,6 @@ function addon(): Finding {
     name: "native addon", state: found.addon === undefined ? "missing" : "ok", needed: false,
     detail: `${found.addon === undefined ? found.reason : found.path}; ${use}`,
   };
-}
-
-/** No back end uses these yet, so they are only looked at. */
-function kernelBackend(name: string, device: string): Finding {
-  const found = !existsSync(device) ? `${device} does not exist`
-    : canUse(device) ? `${device} can be opened` : `${device} exists, but may not be opened`;
-  return {
-    name: `vmm.backend=${name}`, state: "unused", needed: false,
-    detail: `${found}; this version has no back end that could use it`,
-  };
-}
-
-function canUse(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function terminal(): Finding {

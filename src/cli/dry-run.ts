@@ -13,14 +13,14 @@ import { openBlock } from "../machine/block.ts";
 import { HostClock } from "../machine/host-clock.ts";
 import { Machine } from "../machine/machine.ts";
 import { planMachine } from "../machine/plan.ts";
-import { softHypervisor } from "../vmm/software/hypervisor.ts";
-import { softLimits } from "./run.ts";
+import { hypervisorFor } from "./backend.ts";
 
 /** The maps as text; throws ConfigError for what only building and loading finds. */
 export async function dryRun(configuration: Configuration): Promise<string> {
   const notes: string[] = [];
-  const machine = new Machine(planMachine(configuration, softLimits), {
-    hypervisor: softHypervisor, clock: new HostClock(), entropy: { fill: () => {} },
+  const hypervisor = hypervisorFor(configuration);
+  const machine = new Machine(planMachine(configuration, hypervisor), {
+    hypervisor, clock: new HostClock(), entropy: { fill: () => {} },
     log: createLog((_level, message) => notes.push(message)),
     wake: () => {}, wallClockMs: () => Date.now(), serial: () => undefined,
     openBlock: ({ values, ...each }) => openBlock({ ...each, values: { ...values, ro: "true" } }),

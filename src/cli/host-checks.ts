@@ -18,7 +18,7 @@ import { readBootRom } from "../firmware/boot-rom.ts";
 import { openFile, readWholeFile } from "../host/files.ts";
 import { isTerminal } from "../host/terminal.ts";
 import { planMachine } from "../machine/plan.ts";
-import { softLimits } from "./run.ts";
+import { hypervisorFor } from "./backend.ts";
 
 /** Everything the host lacks. */
 export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
@@ -33,7 +33,7 @@ export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
 
 /** What is right as such, but more than a machine of this program can be. */
 export function planProblems(configuration: Configuration): Problem[] {
-  return problemsOf("", "", () => planMachine(configuration, softLimits));
+  return problemsOf("", "", () => planMachine(configuration, hypervisorFor(configuration)));
 }
 
 /** Runs a check that throws what a user may see. */

@@ -4,14 +4,9 @@ import { createLog } from "../base/log.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { escapeKeysHelp } from "../backends/char/escape.ts";
 import { launch, type OpenLine } from "../machine/launch.ts";
-import { planMachine, type MachineLimits } from "../machine/plan.ts";
-import { softHypervisor } from "../vmm/software/hypervisor.ts";
+import { planMachine } from "../machine/plan.ts";
+import { hypervisorFor } from "./backend.ts";
 import { program, type MachineRequest } from "./command-line.ts";
-
-/** Of the soft back end; more vCPUs come with threads of their own. */
-export const softLimits: MachineLimits = {
-  memoryBytesMax: softHypervisor.memoryBytesMax, cpusMax: 1,
-};
 
 function say(message: string): void {
   // A terminal in raw mode does not return the carriage by itself.
@@ -44,8 +39,11 @@ export async function runMachine(
       key: `lpc.${port}.path`, message: "is required with -l",
     })));
   }
-  const plan = planMachine(configuration, softLimits, request.firmwareFiles);
-  const { status, report } = await launch(plan, { log, onStart: announce });
+  const hypervisor = hypervisorFor(configuration);
+  const plan = planMachine(configuration, hypervisor, request.firmwareFiles);
+  const { status, report } = await launch(plan, {
+    hypervisor: hypervisor.name, log, onStart: announce,
+  });
   if (report !== undefined) {
     say(report);
   }

@@ -36,6 +36,9 @@ export interface HpetEnv {
   pin(number: number): IrqLine;
   /** IRQ 0 and IRQ 8, which the 8254 and the RTC drive through `legacyInput`. */
   readonly legacy: readonly [timer: IrqLine, rtc: IrqLine];
+  /** Told when the HPET takes over from the 8254 and the RTC, and when it gives back: for those
+   * that do not plug in here. */
+  replaceLegacy?(replaced: boolean): void;
 }
 
 function newState() {
@@ -94,7 +97,11 @@ export class Hpet implements BoardDevice {
 
   writeConfig(value: number): void {
     this.#freeze();
+    const was = this.#isLegacy();
     this.state.config = value & (general.enabled | general.legacy);
+    if (was !== this.#isLegacy()) {
+      this.#env.replaceLegacy?.(!was);
+    }
     this.#aim();
   }
 
@@ -136,6 +143,9 @@ export class Hpet implements BoardDevice {
 
   reset(): void {
     const { legacyInputs } = this.state;
+    if (this.#isLegacy()) {
+      this.#env.replaceLegacy?.(false);
+    }
     assignState(this.state, { ...newState(), legacyInputs: [...legacyInputs] });
     this.sync();
   }

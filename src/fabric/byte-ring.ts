@@ -13,6 +13,8 @@ import { cellChanged } from "../base/wait-async.ts";
  */
 export class WakeWord {
   readonly cells: Int32Array;
+  /** Called by `signal` in this thread: wakes who sleeps elsewhere than on the word. */
+  onSignal: () => void = () => {};
 
   constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(4)) {
     this.cells = new Int32Array(shared, 0, 1);
@@ -32,6 +34,7 @@ export class WakeWord {
   signal(): void {
     Atomics.add(this.cells, 0, 1);
     Atomics.notify(this.cells, 0);
+    this.onSignal();
   }
 
   /** Blocks this thread until the count is no longer `seen`, at most `timeoutMs`. */

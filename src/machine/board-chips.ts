@@ -17,6 +17,7 @@ import type { CharBackend } from "../fabric/device.ts";
 import type { InterruptRouter } from "../fabric/interrupt.ts";
 import type { MachineControl } from "../fabric/machine-control.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
+import type { BoardChip } from "../vmm/hypervisor.ts";
 
 /** COM1 to COM4 of the LPC bridge (bhyve, pci_lpc.c). */
 export const serialPorts = [
@@ -39,6 +40,9 @@ export interface BoardEnv {
   /** Takes the bytes of port 0xE9; undefined leaves the port out. */
   readonly debugConsole: Pick<CharBackend, "put"> | undefined;
   readonly exitPort: boolean;
+  /** Chips that the back end has itself. */
+  readonly provided: ReadonlySet<BoardChip>;
+  replaceLegacyTimers(replaced: boolean): void;
 }
 
 export interface BoardChips {
@@ -47,20 +51,21 @@ export interface BoardChips {
 }
 
 export function makeBoardChips(env: BoardEnv): BoardChips {
-  const { clock, interrupts, control: machine } = env;
+  const { clock, interrupts, control: machine, provided } = env;
   const hpet = new Hpet({
     clock, msi: interrupts,
     pin: (pin) => interrupts.line(-1, pin),
     legacy: [interrupts.line(0, timerPin), interrupts.line(rtcIrq, rtcIrq)],
+    replaceLegacy: (replaced) => env.replaceLegacyTimers(replaced),
   });
   const acpi = new AcpiPm({ clock, sci: interrupts.line(sciIrq, sciIrq), machine });
   return {
     acpi,
     all: [
-      hpet,
-      new I8254({ clock, irq: hpet.legacyInput(0) }),
-      new Mc146818({ memory: cmosMemory(env.memory) },
-        { clock, irq: hpet.legacyInput(1), wallClockMs: () => env.wallClockMs() }),
+      ...(provided.has("hpet") ? [] : [hpet]),
+      ...(provided.has("i8254") ? [] : [new I8254({ clock, irq: hpet.legacyInput(0) })]),
+      ...(provided.has("mc146818") ? [] : [new Mc146818({ memory: cmosMemory(env.memory) },
+        { clock, irq: hpet.legacyInput(1), wallClockMs: () => env.wallClockMs() })]),
       acpi,
       new I8042({
         keyboardIrq: interrupts.line(keyboardIrq, keyboardIrq),

@@ -9,6 +9,7 @@ import { conflictingTargets, parseCharTarget, type CharUse } from "../backends/c
 import { ConfigError, HostError, exitStatus, type Problem } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { WakeWord } from "../fabric/byte-ring.ts";
+import { nativeAddon } from "../host/native.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
@@ -22,6 +23,8 @@ type EndingSignal = keyof typeof signalStatus;
 const endingSignals: readonly EndingSignal[] = ["SIGINT", "SIGTERM"];
 
 export interface LaunchOptions {
+  /** Name of the back end; its probe has run. */
+  readonly hypervisor: string;
   readonly log: Log;
   /** Called once all is open and before the guest's first instruction. */
   readonly onStart: (lines: readonly OpenLine[]) => void;
@@ -78,9 +81,9 @@ export async function launch(plan: MachinePlan, options: LaunchOptions): Promise
   const control = new ControlCells();
   const lines = serialUses(plan).map((use) => ({ use, channel: createCharChannel(wake) }));
   const thread = new MachineThread({
-    plan, wake: wake.shared, control: control.shared,
+    plan, hypervisor: options.hypervisor, wake: wake.shared, control: control.shared,
     serial: new Map(lines.map(({ use, channel }) => [use.number, channel.parts])),
-  }, options.log);
+  }, options.log, wake);
   const endpoints: CharEndpoint[] = [];
   const askEnd = (status: number): void => {
     control.askEnd(status);
@@ -147,6 +150,7 @@ function watchSignals(take: (signal: EndingSignal, again: boolean) => void): { s
 class MachineThread {
   readonly #worker: Worker;
   readonly #log: Log;
+  readonly #wake: WakeWord;
   readonly #exited: Promise<void>;
   readonly ended: Promise<Ending>;
   #settle: (ending: Ending) => void = () => {};
@@ -155,8 +159,9 @@ class MachineThread {
   readonly #ready: Promise<void>;
   #patience: NodeJS.Timeout | undefined;
 
-  constructor(start: WorkerStart, log: Log) {
+  constructor(start: WorkerStart, log: Log, wake: WakeWord) {
     this.#log = log;
+    this.#wake = wake;
     this.#ready = new Promise((resolve, reject) => {
       this.#becameReady = resolve;
       this.#refuse = reject;
@@ -199,10 +204,18 @@ class MachineThread {
     await this.#exited;
   }
 
+  /** A vCPU that sleeps in the kernel does not look at the wake word. */
+  #prepareKicks(slot: number | undefined): void {
+    const addon = slot === undefined ? undefined : nativeAddon();
+    if (slot !== undefined && addon !== undefined) {
+      this.#wake.onSignal = () => { addon.kick(slot); };
+    }
+  }
+
   #hear(message: FromWorker): void {
     switch (message.kind) {
       case "log": this.#log[message.level](message.message); break;
-      case "ready": this.#becameReady(); break;
+      case "ready": this.#prepareKicks(message.kickSlot); this.#becameReady(); break;
       case "refused": this.#refuse(new ConfigError(message.problems, message.status)); break;
       case "ended":
         this.#settle({

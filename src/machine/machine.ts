@@ -148,6 +148,7 @@ export class Machine {
       router: this.vm.interrupts, log: this.log, bootRom: bootRom !== undefined,
       ...(enableBars !== undefined && { enableBars }),
       memoryEnd: highMemoryBase + this.vm.memory.highBytes,
+      ioapicPins: this.vm.features.ioapicPins,
     });
   }
 
@@ -159,6 +160,8 @@ export class Machine {
       wallClockMs: () => this.#wallClockMs(),
       debugConsole: globals.debugConsole ? lineLog(this.log) : undefined,
       exitPort: globals.exitPort,
+      provided: this.vm.features.chips,
+      replaceLegacyTimers: (replaced) => this.vm.replaceLegacyTimers?.(replaced),
     });
   }
 

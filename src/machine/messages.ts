@@ -7,6 +7,8 @@ import type { MachinePlan } from "./plan.ts";
 /** Handed to the machine's thread at its start. */
 export interface WorkerStart {
   readonly plan: MachinePlan;
+  /** Name of the back end; its probe has run. */
+  readonly hypervisor: string;
   /** By the number of the serial port. */
   readonly serial: ReadonlyMap<number, CharChannelParts>;
   readonly wake: SharedArrayBuffer;
@@ -15,8 +17,9 @@ export interface WorkerStart {
 
 export type FromWorker =
   | { readonly kind: "log"; readonly level: LogLevel; readonly message: string }
-  /** Built and loaded; it waits for the word to go. */
-  | { readonly kind: "ready" }
+  /** Built and loaded; it waits for the word to go. A vCPU that sleeps in the kernel is woken by
+   * kicks of its slot. */
+  | { readonly kind: "ready"; readonly kickSlot?: number }
   /** It cannot be built from this plan. */
   | { readonly kind: "refused"; readonly problems: readonly Problem[]; readonly status: number }
   | { readonly kind: "ended"; readonly status: number; readonly report?: string };

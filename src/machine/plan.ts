@@ -64,13 +64,8 @@ const pageBytes = 4 * KiB;
 function capabilityProblems(
   { globals, topology }: Configuration, limits: MachineLimits,
 ): Problem[] {
-  const { memoryBytes, backend, clock } = globals;
+  const { memoryBytes, clock } = globals;
   const problems: Problem[] = [];
-  if (backend === "kvm" || backend === "vmm") {
-    problems.push({
-      key: "vmm.backend", value: backend, message: "is not available yet; allowed: auto, soft",
-    });
-  }
   if (memoryBytes > limits.memoryBytesMax || memoryBytes % pageBytes !== 0) {
     problems.push({
       key: "memory.size", value: String(memoryBytes), message: "allowed: a multiple of 4096 up to "

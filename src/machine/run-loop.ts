@@ -31,6 +31,8 @@ export class RunLoop {
   readonly #poll: () => void;
   /** End of the slice that runs, or -1: a timer armed to fire before it ends the slice. */
   #sliceEndNs = -1;
+  /** Kicks end a slice of a vCPU that sleeps inside it; others are short. */
+  readonly #sliceMaxNs: number;
   /** Instructions a nanosecond, of late. */
   #rate = budgetFirst / sliceMaxNs;
   /** Milliseconds spent asleep: what an idle guest leaves to the host. */
@@ -40,6 +42,8 @@ export class RunLoop {
     this.#machine = machine;
     this.#wake = wake;
     this.#poll = poll;
+    this.#sliceMaxNs = machine.vm.features.kickSlot === undefined ? sliceMaxNs
+      : sleepMaxMs * millisecondNs;
     machine.clock.timers.onEarlier = (deadlineNs) => {
       if (deadlineNs < this.#sliceEndNs) {
         machine.bootVcpu.kick();
@@ -69,7 +73,7 @@ export class RunLoop {
     const lengthNs = this.#sliceLengthNs(startNs);
     const budget = Math.min(budgetMax, Math.max(budgetMin, Math.floor(this.#rate * lengthNs)));
     this.#sliceEndNs = startNs + lengthNs;
-    const result = bootVcpu.run(budget);
+    const result = bootVcpu.run(budget, lengthNs);
     this.#sliceEndNs = -1;
     switch (result.reason) {
       case "yield": this.#learnRate(budget, startNs, lengthNs); break;
@@ -88,7 +92,7 @@ export class RunLoop {
 
   #sliceLengthNs(nowNs: number): number {
     const untilTimerNs = this.#machine.clock.timers.nextDeadlineNs() - nowNs;
-    return Math.max(0, Math.min(sliceMaxNs, untilTimerNs));
+    return Math.max(0, Math.min(this.#sliceMaxNs, untilTimerNs));
   }
 
   /** A slice that was cut short says nothing; it shows by having taken less time than planned. */

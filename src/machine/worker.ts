@@ -7,7 +7,7 @@ import { defined } from "../base/assert.ts";
 import { ConfigError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { WakeWord } from "../fabric/byte-ring.ts";
-import { softHypervisor } from "../vmm/software/hypervisor.ts";
+import { hypervisorNamed } from "../vmm/backends.ts";
 import { openBlock } from "./block.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
@@ -23,7 +23,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const lines = new Map([...start.serial].map(
     ([number, parts]) => [number, new RingCharBackend(parts)]));
   const machine = new Machine(start.plan, {
-    hypervisor: softHypervisor,
+    hypervisor: defined(hypervisorNamed(start.hypervisor), "the hypervisor"),
     clock: new HostClock(),
     entropy: { fill: (target) => { randomFillSync(target); } },
     log: createLog((level, message) => tell({ kind: "log", level, message })),
@@ -35,7 +35,8 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   let ending: Ending;
   try {
     await machine.load();
-    tell({ kind: "ready" });
+    const { kickSlot } = machine.vm.features;
+    tell({ kind: "ready", ...(kickSlot !== undefined && { kickSlot }) });
     await once(port, "message");
     const loop = new RunLoop({
       machine, wake,

@@ -106,12 +106,15 @@ export interface Vm {
   destroy(): void;
 }
 
-export type Probe = { readonly usable: true } | { readonly usable: false; readonly reason: string };
+/** `slow` says why a usable back end is no match for the software vCPU: `auto` passes over it. */
+export type Probe = { readonly usable: true; readonly slow?: string }
+  | { readonly usable: false; readonly reason: string };
 
 export interface Hypervisor {
   readonly name: string;
   probe(): Probe;
   /** The most RAM a VM of this back end can have. */
   readonly memoryBytesMax: number;
+  readonly cpusMax: number;
   createVm(options: VmOptions): Vm;
 }

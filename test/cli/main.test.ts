@@ -117,7 +117,7 @@ test("boot files, ROMs and serial lines that cannot serve are refused with their
     [["-o", `boot.kernel=${odd}`, "-s", "31,lpc", "-l", "com2"], /lpc\.com2\.path: -l com2 names/],
     [["-o", `boot.kernel=${odd}`, "-s", "31,lpc", "-l", "com1,stdio", "-l", "com2,stdio"],
       /lpc\.com2\.path="stdio": lpc\.com1\.path has it/],
-    [["-o", `boot.kernel=${odd}`, "-o", "vmm.backend=kvm"], /vmm\.backend="kvm": /],
+    [["-o", `boot.kernel=${odd}`, "-o", "vmm.backend=vmm"], /vmm\.backend="vmm": /],
   ];
   for (const [argv, message] of cases) {
     const { status, error } = await run(...argv, "vm");

@@ -18,7 +18,8 @@ import { planMachine, type MachinePlan } from "../../src/machine/plan.ts";
 import { devices } from "../../src/machine/registry.ts";
 import { RunLoop } from "../../src/machine/run-loop.ts";
 import type {
-  Hypervisor, RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus, Vm, VmOptions,
+  Hypervisor, RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus, Vm, VmFeatures,
+  VmOptions,
 } from "../../src/vmm/hypervisor.ts";
 import { InterruptControllers } from "../../src/vmm/software/interrupt-controllers.ts";
 
@@ -133,13 +134,14 @@ export const slice: RunResult = { reason: "yield" };
 export function scriptedHypervisor(script: GuestScript): Hypervisor {
   return {
     name: "script",
-    memoryBytesMax: 1024 * MiB,
+    memoryBytesMax: 1024 * MiB, cpusMax: 1,
     probe: () => ({ usable: true }),
     createVm: (options) => new ScriptedVm(options, script),
   };
 }
 
 class ScriptedVm implements Vm {
+  readonly features: VmFeatures = { ioapicPins: 32, chips: new Set() };
   readonly memory: GuestMemory;
   readonly vcpus: readonly Vcpu[];
   readonly interrupts: InterruptControllers;

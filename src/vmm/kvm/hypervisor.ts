@@ -1,12 +1,10 @@
-/** Linux's /dev/kvm as a back end: opened, checked, and probed by running three instructions. */
+/** Linux's /dev/kvm as a back end: opened, checked, and probed by running a guest. */
 import { constants } from "node:fs";
 import { HostError } from "../../base/errors.ts";
-import { KiB, MiB, millisecondNs } from "../../base/units.ts";
-import { createLog } from "../../base/log.ts";
-import { ManualClock } from "../../fabric/clock.ts";
-import { checked, errorName, nativeState, requireNative, type NativeAddon,
-} from "../../host/native.ts";
-import type { Hypervisor, Probe, VcpuBus, Vm, VmOptions } from "../hypervisor.ts";
+import { MiB } from "../../base/units.ts";
+import { errorName, nativeState, requireNative, type NativeAddon } from "../../host/native.ts";
+import type { Hypervisor, Probe, Vm, VmOptions } from "../hypervisor.ts";
+import { runProbeGuest } from "../probe-guest.ts";
 import { apiVersion, kvmCap, kvmIoctl } from "./abi.ts";
 import { KvmVm } from "./vm.ts";
 
@@ -64,55 +62,13 @@ function createVm(options: VmOptions): Vm {
   }
 }
 
-const probePort = 0x42;
-/** MOV AL, 0x5A; OUT 0x42, AL; HLT. */
-const probeCode = [0xb0, 0x5a, 0xe6, probePort, 0xf4];
-const probeAddress = 0x1000;
-const probeLimitNs = 200 * millisecondNs;
-
-/** Runs the three instructions; says what went wrong, or nothing. */
-function runProbe(): string | undefined {
-  let seen = -1;
-  const bus: VcpuBus = {
-    portRead: () => 0, mmioRead: () => 0, mmioWrite: () => {},
-    portWrite: (port, _size, value) => {
-      if (port === probePort) {
-        seen = value;
-        vcpu?.kick();
-      }
-    },
-  };
-  const vm = createVm({
-    memoryBytes: 64 * KiB, cpus: 1, bus, clock: new ManualClock(), log: createLog(() => {}),
-    wake: () => {},
-  });
-  const [vcpu] = vm.vcpus;
-  try {
-    vm.memory.window(probeAddress as never, probeCode.length)?.set(probeCode);
-    const code = vcpu?.segment("cs");
-    if (vcpu === undefined || code === undefined) {
-      return "it made no vCPU";
-    }
-    vcpu.setSegment("cs", { ...code, selector: 0, base: 0n });
-    vcpu.setRegister("rip", BigInt(probeAddress));
-    const result = vcpu.run(1000, probeLimitNs);
-    if (result.reason === "failed") {
-      return result.report;
-    }
-    return seen === probeCode[1] ? undefined : "three instructions did not run to their end";
-  } finally {
-    vm.destroy();
-  }
-}
-
 function probe(): Probe {
   const native = nativeState();
   if (native.addon === undefined) {
     return { usable: false, reason: native.reason };
   }
   try {
-    const problem = runProbe();
-    return problem === undefined ? { usable: true } : { usable: false, reason: problem };
+    return runProbeGuest(createVm);
   } catch (error) {
     if (error instanceof HostError) {
       return { usable: false, reason: error.message };
@@ -121,4 +77,6 @@ function probe(): Probe {
   }
 }
 
-export const kvmHypervisor: Hypervisor = { name: "kvm", probe, createVm, memoryBytesMax };
+export const kvmHypervisor: Hypervisor = {
+  name: "kvm", probe, createVm, memoryBytesMax, cpusMax: 1,
+};

@@ -45,7 +45,9 @@ export class PowerOnState {
   readonly #saved: Saved[] = [];
   readonly #msrs: { readonly fd: number; readonly tables: readonly Uint8Array[] }[] = [];
 
-  constructor(addon: NativeAddon, vm: number, vcpus: readonly number[], msrList: readonly number[]) {
+  constructor(
+    addon: NativeAddon, vm: number, vcpus: readonly number[], msrList: readonly number[],
+  ) {
     this.#addon = addon;
     for (const chip of chips) {
       const bytes = new Uint8Array(irqchip.size);

@@ -2,7 +2,6 @@
  * A VM of KVM. RAM, boot ROM and every vCPU's kvm_run lie in one shared WebAssembly.Memory, parts
  * of which are the VM's memory slots. Interrupt controllers and the 8254 are the kernel's.
  */
-import { closeSync } from "node:fs";
 import { assert, defined } from "../../base/assert.ts";
 import { GiB, KiB } from "../../base/units.ts";
 import type { Board } from "../../fabric/board.ts";
@@ -35,13 +34,6 @@ export interface Doorbell {
   readonly value?: number;
 }
 
-/** The descriptor that an ioctl has made, as one of the addon's. */
-function descriptorOf(addon: NativeAddon, what: string, raw: number): number {
-  const fd = checked(what, addon.adopt(checked(what, raw)));
-  closeSync(raw);
-  return fd;
-}
-
 export class KvmVm implements Vm {
   readonly features: VmFeatures;
   readonly memory: GuestMemory;
@@ -69,7 +61,7 @@ export class KvmVm implements Vm {
     this.#buffer = new WebAssembly.Memory({ initial: total, maximum: total, shared: true }).buffer;
     this.memory = new GuestMemory(this.#buffer, ramAt, options.memoryBytes);
     try {
-      this.fd = this.#keep(descriptorOf(addon, "KVM_CREATE_VM",
+      this.fd = this.#keep(checked("KVM_CREATE_VM",
         addon.ioctlValue(kvm, kvmIoctl.KVM_CREATE_VM, 0)));
       this.#setUpBoard();
       this.interrupts = new KvmInterrupts(addon, this.fd);
@@ -230,7 +222,7 @@ export class KvmVm implements Vm {
     const tscDeadline = addon.ioctlValue(kvm, kvmIoctl.KVM_CHECK_EXTENSION,
       kvmCap.KVM_CAP_TSC_DEADLINE_TIMER) > 0;
     return Array.from({ length: cpus }, (_, cpu) => {
-      const fd = this.#keep(descriptorOf(addon, "KVM_CREATE_VCPU",
+      const fd = this.#keep(checked("KVM_CREATE_VCPU",
         addon.ioctlValue(this.fd, kvmIoctl.KVM_CREATE_VCPU, cpu)));
       const area = new Uint8Array(this.#buffer, cpu * runBytes, runBytes);
       checked("mapping of kvm_run", addon.mapOver(area, fd, 0));

@@ -197,4 +197,5 @@ export const softHypervisor: Hypervisor = {
   },
   createVm: (options) => new SoftVm(options),
   memoryBytesMax,
+  cpusMax: 1,
 };
