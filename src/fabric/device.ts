@@ -1,5 +1,6 @@
 /** What every device model has in common, and the world it is handed. */
 import type { Log } from "../base/log.ts";
+import type { BlockQueue } from "./block-queue.ts";
 import type { Clock } from "./clock.ts";
 import type { IrqLine } from "./interrupt.ts";
 import type { GuestMemory } from "./memory.ts";
@@ -57,6 +58,7 @@ export interface BufferParts {
 
 /** Where a disk's bytes are. Offsets and lengths are in bytes. */
 export interface BlockBackend {
+  /** May change while the machine runs; `onResized` tells. */
   readonly sizeBytes: number;
   readonly readOnly: boolean;
   /** Logical and physical sector sizes in bytes. */
@@ -76,6 +78,9 @@ export interface BlockBackend {
   discard(offset: number, length: number): boolean;
   /** Fills a range with zeros; absent if the back end has no quick way. */
   writeZeroes?(offset: number, length: number): void;
+  /** Many requests at a time; without it, each runs where it is asked for. */
+  readonly queue?: BlockQueue;
+  onResized?(listener: () => void): void;
   close(): void;
 }
 

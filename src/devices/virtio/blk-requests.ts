@@ -118,16 +118,3 @@ export class BlkRequest {
     parts.totalBytes = total;
   }
 }
-
-/** For what is rare, or for back ends that take one part at a time. */
-export function eachPart(
-  parts: BufferParts, use: (part: Uint8Array, at: number) => void,
-): void {
-  let done = 0;
-  for (let index = 0; index < parts.count; index += 1) {
-    const start = parts.starts[index] ?? 0;
-    const length = parts.lengths[index] ?? 0;
-    use(parts.bytes.subarray(start, start + length), done);
-    done += length;
-  }
-}
