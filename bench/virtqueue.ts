@@ -3,6 +3,7 @@
  * of 64, and whole reads of 4 KiB from a disk in memory; also the bytes of garbage each leaves.
  */
 import { gpa, KiB, MiB } from "../src/base/units.ts";
+import { optionsFrom } from "../src/devices/testing/defaults.ts";
 import { FakeGuest } from "../src/devices/testing/fake-guest.ts";
 import { plugPci } from "../src/devices/testing/pci-slot.ts";
 import { RamDisk } from "../src/devices/testing/ram-disk.ts";
@@ -34,11 +35,8 @@ function measure(name: string, runBatch: () => void): void {
 /** A ring whose chains are offered again and again by moving the available index on. */
 function ring(transferBytes: number) {
   const guest = new FakeGuest({ memoryBytes: 8 * MiB });
-  plugPci<unknown, Parameters<typeof virtioBlk.create>[0]>(guest, virtioBlk, {
-    path: "/disk", noCache: false, sync: false, direct: false, readOnly: false, noDelete: false,
-    noDelay: false, sectorSize: undefined, bootIndex: undefined, serial: undefined,
-    transport: "modern",
-  }, { block: new RamDisk(MiB) });
+  plugPci<unknown, Parameters<typeof virtioBlk.create>[0]>(guest, virtioBlk,
+    optionsFrom(virtioBlk, { path: "/disk", virtio: "modern" }), { block: new RamDisk(MiB) });
   const driver = new VirtioDriver(guest, { interface: "modern", features: [9, eventIndex] });
   driver.start();
   const queue = driver.queue(0);

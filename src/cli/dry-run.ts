@@ -9,7 +9,8 @@ import { describeBytes } from "../config/options.ts";
 import type { PciAddress, PlacedFunction } from "../fabric/pci/host.ts";
 import { readBootFile } from "../firmware/boot-file.ts";
 import { e820, e820Type } from "../firmware/e820.ts";
-import { openBlock } from "../machine/block.ts";
+import { WakeWord } from "../fabric/byte-ring.ts";
+import { MachineDisks } from "../machine/block.ts";
 import { HostClock } from "../machine/host-clock.ts";
 import { Machine } from "../machine/machine.ts";
 import { planMachine } from "../machine/plan.ts";
@@ -18,12 +19,13 @@ import { hypervisorFor } from "./backend.ts";
 /** The maps as text; throws ConfigError for what only building and loading finds. */
 export async function dryRun(configuration: Configuration): Promise<string> {
   const notes: string[] = [];
+  const log = createLog((_level, message) => notes.push(message));
+  const disks = new MachineDisks(new WakeWord(), log);
   const hypervisor = hypervisorFor(configuration);
   const machine = new Machine(planMachine(configuration, hypervisor), {
-    hypervisor, clock: new HostClock(), entropy: { fill: () => {} },
-    log: createLog((_level, message) => notes.push(message)),
+    hypervisor, clock: new HostClock(), entropy: { fill: () => {} }, log,
     wake: () => {}, wallClockMs: () => Date.now(), serial: () => undefined,
-    openBlock: ({ values, ...each }) => openBlock({ ...each, values: { ...values, ro: "true" } }),
+    openBlock: ({ values, ...each }) => disks.open({ ...each, values: { ...values, ro: "true" } }),
   });
   try {
     await machine.load();

@@ -16,6 +16,9 @@ export interface BlockRequest {
   readonly length: number;
   /** What is read into or written from. */
   readonly parts: BufferParts;
+  /** The guest has taken its memory back: no part may be touched any more, and nobody wants to
+   * hear. What was to be written may still get written. */
+  readonly abandoned: boolean;
   /** The request is done, or has failed. Comes once, perhaps before `submit` returns. */
   complete(error: HostError | undefined): void;
 }
@@ -26,9 +29,8 @@ export interface BlockQueue {
   kick(): void;
   /** Called after a batch of completions that came on their own, outside `submit` and `kick`. */
   onBatch(listener: () => void): void;
-  /** Forgets all that is under way: no byte of it moves any more and nothing is told. What was to
-   * be written may get written, but before anything that is submitted later. */
-  abandon(): void;
+  /** Nothing that is submitted later overtakes what is under way. */
+  barrier(): void;
   /** Returns once nothing is under way. */
   drain(): void;
 }
@@ -58,7 +60,7 @@ export class DirectBlockQueue implements BlockQueue {
 
   onBatch(): void {}
 
-  abandon(): void {}
+  barrier(): void {}
 
   drain(): void {}
 

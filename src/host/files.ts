@@ -3,10 +3,12 @@
  * requests costs one system call each and no promise. Every refusal is a HostError.
  */
 import {
-  closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readFileSync, readSync,
-  readvSync, writeSync, writevSync,
+  closeSync, constants, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync,
+  readSync, readvSync, writeSync, writevSync,
 } from "node:fs";
 import { HostError } from "../base/errors.ts";
+import { Holes } from "./holes.ts";
+import { nativeAddon } from "./native.ts";
 
 export interface OpenFlags {
   readonly write: boolean;
@@ -115,6 +117,28 @@ export class HostFile {
     if (count !== totalBytes(parts)) {
       this.#eachPart(parts, count, (at, part) => this.write(offset + at, part));
     }
+  }
+
+  /** The size now: of a file that others may change. */
+  currentSizeBytes(): number {
+    return this.kind === "file"
+      ? attempt("cannot look at", this.path, () => fstatSync(this.#fd).size) : this.sizeBytes;
+  }
+
+  /** The descriptor, for calls that only the addon has; this object goes on owning it. */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
+  /** What frees ranges of this file; undefined where that cannot be done. */
+  holes(): Holes | undefined {
+    const addon = nativeAddon();
+    return addon === undefined ? undefined
+      : Holes.over(addon, this.#fd, this.path, this.sizeBytes);
+  }
+
+  truncate(lengthBytes: number): void {
+    attempt("cannot resize", this.path, () => ftruncateSync(this.#fd, lengthBytes));
   }
 
   /** Returns once everything written is stable. */

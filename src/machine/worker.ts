@@ -8,7 +8,7 @@ import { ConfigError } from "../base/errors.ts";
 import { createLog } from "../base/log.ts";
 import { WakeWord } from "../fabric/byte-ring.ts";
 import { hypervisorNamed } from "../vmm/backends.ts";
-import { openBlock } from "./block.ts";
+import { MachineDisks } from "./block.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
 import { HostClock } from "./host-clock.ts";
@@ -22,15 +22,17 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const control = new ControlCells(start.control);
   const lines = new Map([...start.serial].map(
     ([number, parts]) => [number, new RingCharBackend(parts)]));
+  const log = createLog((level, message) => tell({ kind: "log", level, message }));
+  const disks = new MachineDisks(wake, log);
   const machine = new Machine(start.plan, {
     hypervisor: defined(hypervisorNamed(start.hypervisor), "the hypervisor"),
     clock: new HostClock(),
     entropy: { fill: (target) => { randomFillSync(target); } },
-    log: createLog((level, message) => tell({ kind: "log", level, message })),
+    log,
     wake: () => wake.signal(),
     wallClockMs: () => Date.now(),
     serial: (number) => lines.get(number),
-    openBlock,
+    openBlock: (planned) => disks.open(planned),
   });
   let ending: Ending;
   try {
@@ -42,6 +44,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       machine, wake,
       poll: () => {
         control.serve(machine.driver);
+        disks.poll();
         for (const line of lines.values()) {
           line.poll();
         }

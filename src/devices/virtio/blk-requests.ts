@@ -3,6 +3,10 @@
  * byte. Drivers may split or join these as they like, so header and status are cut off bytewise
  * and neighbouring pieces of data are joined. Nothing is allocated per request.
  */
+import type { HostError } from "../../base/errors.ts";
+import {
+  blockOperation, type BlockOperation, type BlockRequest,
+} from "../../fabric/block-queue.ts";
 import type { BufferParts } from "../../fabric/device.ts";
 import type { Virtqueue } from "./virtqueue.ts";
 
@@ -12,15 +16,27 @@ const statusBytes = 1;
 /** Beyond this sector a byte offset would no longer be exact; no disk is that large. */
 const sectorsMax = 2 ** 44;
 
-export class BlkRequest {
-  readonly #queue: Virtqueue;
+/** Called when the disk is done with a request. */
+export type BlkDone = (request: BlkRequest, error: HostError | undefined) => void;
+
+export class BlkRequest implements BlockRequest {
+  readonly queue: Virtqueue;
+  readonly row: number;
+  readonly #done: BlkDone;
+  operation: BlockOperation = blockOperation.read;
+  /** In bytes. */
+  offset = 0;
+  length = 0;
+  parts: BufferParts;
+  /** The driver has taken the queue away meanwhile. */
+  abandoned = false;
   readonly #header = new Uint8Array(headerBytes);
   readonly #view = new DataView(this.#header.buffer);
   /** Where the data begins, after the header. */
   readonly #data = { piece: 0, skip: 0 };
   #statusAt = -1;
   /** A header is there; without it nothing else means anything. */
-  complete = false;
+  hasHeader = false;
   type = 0;
   /** In units of 512 bytes; beyond any disk when the guest's number is not exact. */
   sector = 0;
@@ -28,8 +44,10 @@ export class BlkRequest {
   readonly out: BufferParts;
   readonly in: BufferParts;
 
-  constructor(queue: Virtqueue) {
-    this.#queue = queue;
+  constructor(queue: Virtqueue, row: number, done: BlkDone) {
+    this.queue = queue;
+    this.row = row;
+    this.#done = done;
     const parts = (): BufferParts => ({
       bytes: queue.memoryBytes,
       starts: new Float64Array(queue.table.stride), lengths: new Float64Array(queue.table.stride),
@@ -37,11 +55,28 @@ export class BlkRequest {
     });
     this.out = parts();
     this.in = parts();
+    this.parts = this.in;
   }
 
-  /** Reads the request in this row. False if there is no room for a status byte. */
-  parse(row: number): boolean {
-    const { table } = this.#queue;
+  /** Says what the disk is to do. */
+  ask(operation: BlockOperation, offset: number, length: number): this {
+    this.operation = operation;
+    this.offset = offset;
+    this.length = length;
+    this.parts = operation === blockOperation.write ? this.out : this.in;
+    return this;
+  }
+
+  complete(error: HostError | undefined): void {
+    if (!this.abandoned) {
+      this.#done(this, error);
+    }
+  }
+
+  /** Reads the request from its row. False if there is no room for a status byte. */
+  parse(): boolean {
+    const { row } = this;
+    const { table } = this.queue;
     const first = row * table.stride;
     const readableEnd = first + (table.readable[row] ?? 0);
     const end = first + (table.pieces[row] ?? 0);
@@ -55,20 +90,20 @@ export class BlkRequest {
   }
 
   setStatus(status: number): void {
-    this.#queue.memoryBytes[this.#statusAt] = status;
-    this.#queue.memory.noteWriteAt(this.#statusAt, statusBytes);
+    this.queue.memoryBytes[this.#statusAt] = status;
+    this.queue.memory.noteWriteAt(this.#statusAt, statusBytes);
   }
 
   /** Says that the data to the guest has been written. */
   noteIn(): void {
     const { starts, lengths, count } = this.in;
     for (let index = 0; index < count; index += 1) {
-      this.#queue.memory.noteWriteAt(starts[index] ?? 0, lengths[index] ?? 0);
+      this.queue.memory.noteWriteAt(starts[index] ?? 0, lengths[index] ?? 0);
     }
   }
 
   #readHeader(first: number, end: number): { piece: number; skip: number } {
-    const { table, memoryBytes } = this.#queue;
+    const { table, memoryBytes } = this.queue;
     const at = this.#data;
     at.piece = first;
     at.skip = 0;
@@ -86,7 +121,7 @@ export class BlkRequest {
         at.skip = 0;
       }
     }
-    this.complete = done === headerBytes;
+    this.hasHeader = done === headerBytes;
     this.type = this.#view.getUint32(0, true);
     const sector = this.#view.getUint32(12, true) * 2 ** 32 + this.#view.getUint32(8, true);
     this.sector = Math.min(sector, sectorsMax);
@@ -95,7 +130,7 @@ export class BlkRequest {
 
   /** Lists pieces [from, to) without `skip` bytes at the start and `cut` at the end. */
   #gather(parts: BufferParts, from: number, to: number, skip: number, cut: number): void {
-    const { table } = this.#queue;
+    const { table } = this.queue;
     let count = 0;
     let total = 0;
     let nextStart = -1;

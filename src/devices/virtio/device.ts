@@ -37,7 +37,7 @@ export interface VirtioKind<S extends Schema> {
   readonly legacyPciId: number;
   /** PCI class: 0xBBSSII. */
   readonly classCode: number;
-  readonly queues: readonly QueueDescription[];
+  queues(options: OptionsOf<S>): readonly QueueDescription[];
   readonly options: S;
   readonly backend?: BackendKind;
   create(options: OptionsOf<S>, env: PciEnv, face: VirtioFace): VirtioHandler;
@@ -65,11 +65,11 @@ export class VirtioPci implements PciDevice {
 
   constructor(
     kind: VirtioKind<Schema>, transport: Transport, env: PciEnv,
-    makeHandler: (face: VirtioFace) => VirtioHandler,
+    queues: readonly QueueDescription[], makeHandler: (face: VirtioFace) => VirtioHandler,
   ) {
-    const transportState = newTransportState(kind.queues.length);
+    const transportState = newTransportState(queues.length);
     this.core = new VirtioCore({
-      queues: kind.queues, memory: env.memory, log: env.log, modern: transport !== "legacy",
+      queues, memory: env.memory, log: env.log, modern: transport !== "legacy",
       makeHandler,
       signals: {
         queueInterrupt: (index) => this.#interrupt(
@@ -78,7 +78,7 @@ export class VirtioPci implements PciDevice {
           transportState.configVector, interruptCause.config),
       },
     });
-    const vectors = kind.queues.length + 1;
+    const vectors = queues.length + 1;
     this.#registers = {
       core: this.core, state: transportState, vectors: env.virtioMsix ? vectors : 0,
       takeInterruptStatus: () => this.#takeInterruptStatus(),
@@ -98,7 +98,7 @@ export class VirtioPci implements PciDevice {
       capabilities: transport === "legacy" ? [] : modernCapabilities(modern, {
         common: commonRegisters.size, interruptStatus: 1,
         device: this.core.handler.config?.size ?? 0,
-        notify: kind.queues.length * notifyStride,
+        notify: queues.length * notifyStride,
       }),
     });
     this.state = {
@@ -223,7 +223,7 @@ export function virtioDevice(
   return {
     name, help, ...(backend && { backend }),
     options: { ...kind.options, ...commonOptions },
-    create: (options, env) => new VirtioPci(kind, options.transport, env,
+    create: (options, env) => new VirtioPci(kind, options.transport, env, kind.queues(options),
       (face) => kind.create(options, env, face)),
   };
 }

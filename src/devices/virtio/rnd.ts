@@ -15,7 +15,7 @@ export const virtioRnd = virtioDevice({
   virtioId: 4,
   legacyPciId: 0x1005,
   classCode: 0x10_00_00,
-  queues: [{ name: "requests", size: 64 }],
+  queues: () => [{ name: "requests", size: 64 }],
   options: options({}),
   create: (_options, env) => new VirtioRnd(env.entropy),
 });

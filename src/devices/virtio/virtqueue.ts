@@ -225,14 +225,16 @@ export class Virtqueue {
     }
   }
 
-  /** Serves every waiting chain, then interrupts once. `serve` completes rows or keeps them. */
-  drain(serve: (row: number) => void): void {
+  /** Serves every waiting chain, then interrupts once. `serve` completes rows or keeps them;
+   * `settle` follows when none is waiting, and may complete what was kept. */
+  drain(serve: (row: number) => void, settle?: () => void): void {
     let left = this.state.size * roundsMax;
     do {
       for (let row = this.pop(); row >= 0; row = left > 0 ? this.pop() : -1) {
         left -= 1;
         serve(row);
       }
+      settle?.();
     } while (this.ready && this.#freeCount > 0 && this.#ring.rearm() && left > 0);
     this.publish();
   }

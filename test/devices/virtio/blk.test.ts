@@ -1,5 +1,6 @@
 import { md5 } from "../../../src/base/md5.ts";
 import { MiB } from "../../../src/base/units.ts";
+import { optionsFrom } from "../../../src/devices/testing/defaults.ts";
 import { FakeGuest } from "../../../src/devices/testing/fake-guest.ts";
 import { pciSubject, plugPci } from "../../../src/devices/testing/pci-slot.ts";
 import { RamDisk, type RamDiskOptions } from "../../../src/devices/testing/ram-disk.ts";
@@ -10,11 +11,7 @@ import { deviceContract } from "../../support/device-contract.ts";
 import { assert, randomSource, seed, test } from "../../support/harness.ts";
 
 type Options = Parameters<typeof virtioBlk.create>[0];
-const standard: Options = {
-  path: "/disk", noCache: false, sync: false, direct: false, readOnly: false, noDelete: false,
-  noDelay: false, sectorSize: undefined, bootIndex: undefined, serial: undefined,
-  transport: "transitional",
-};
+const standard: Options = optionsFrom(virtioBlk, { path: "/disk" });
 const request = { in: 0, out: 1, flush: 4, getId: 8, discard: 11, writeZeroes: 13 } as const;
 const answer = { ok: 0, ioError: 1, unsupported: 2 } as const;
 const feature = { readOnly: 5, flush: 9, discard: 13, writeZeroes: 14, indirect: 28 } as const;
