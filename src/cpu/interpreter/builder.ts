@@ -151,18 +151,25 @@ export class InterpreterBuilder extends TierBuilder {
 
   address(operand: Operand): Value {
     assert(operand.kind === "memory", "only memory has an address");
+    const moved = this.#addressOffset;
+    if (moved !== undefined && (!this.form.long || this.form.addressWidth !== 64)) {
+      return this.#movedAddress(operand, moved);
+    }
     const slot = (offset: number) => load("i64.load", this.#byteField(offset), registers);
     const scale = op("i64.extend_i32_u", this.#byteField(microOp.scale));
     const address = op("i64.add",
       op("i64.add", slot(microOp.base), op("i64.shl", slot(microOp.index), scale)),
       this.#displacement());
-    const moved = this.#addressOffset;
-    if (moved === undefined) {
-      return new Value(address, 64, true);
-    }
-    const sum = op("i64.add", address, moved.node);
-    const wraps = this.form.addressWidth !== 64;
-    return new Value(wraps ? op("i64.and", sum, i64(0xffff_ffff)) : sum, 64, true);
+    return new Value(moved === undefined ? address : op("i64.add", address, moved.node), 64, true);
+  }
+
+  /** A micro-op before has computed the offset; the field of the index has the segment. */
+  #movedAddress(operand: Operand, moved: Value): Value {
+    const mask = i64(this.form.addressWidth === 16 ? 0xffff : 0xffff_ffff);
+    const given = load("i64.load", this.#byteField(microOp.base), registers);
+    const offset = op("i64.and", op("i64.add", given, moved.node), mask);
+    const request = this.#willWrite.has(operand) ? access.write : 0;
+    return this.segmented(this.#byteField(microOp.index), offset, operand.width / 8 | request);
   }
 
   moveAddress(operand: Operand, bytes: Value): void {

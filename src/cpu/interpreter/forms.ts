@@ -97,7 +97,7 @@ export function describeCase(request: CaseRequest): CaseDescription {
     parts.push(long ? "long" : `stack${mode.stackBits}`);
   }
   if (which.movesAddress && operands.some((each) => each.kind === "memory")) {
-    parts.push(addressWidth === 64 ? "a64" : "a32");
+    parts.push(`a${addressWidth}${long ? "" : "segmented"}`);
   }
   if (which.branch) {
     parts.push(near);
@@ -133,7 +133,7 @@ function* casesOfRow(row: Row): Generator<CaseDescription> {
   // Only where the key depends on them.
   const byAddress = isString || which.movesAddress
     || row.operands.some((spec) => spec.text === "rCX");
-  const byMode = isString || which.stack;
+  const byMode = isString || which.stack || which.movesAddress;
   for (const operandWidth of widths) {
     for (const addressWidth of byAddress ? widths : [32] as const) {
       for (const mode of byMode ? modes : modes.slice(0, 1)) {

@@ -91,7 +91,7 @@ function addressMicroOp(
   if (memory.ripRelative) {
     op.immediate = nextOffset(instruction, offset);
   }
-  if (isLea) {
+  if (isLea || isMoved(each)) {
     op.operation = addressWidth === 32 ? builtin.narrow32 : builtin.narrow16;
   } else if (long) {
     op.operation = addressWidth === 32 ? builtin.address32 : builtin.address;
@@ -101,6 +101,14 @@ function addressMicroOp(
     op.immediate = (operand?.width ?? 8) / 8 | (writes ? access.write : 0);
   }
   return op;
+}
+
+/** The case adds to the offset and then makes the address itself: outside 64-bit addresses, which
+ * do not wrap and need no check. */
+function isMoved({ semantics: { movesAddress }, operands, form }: CaseDescription): boolean {
+  return movesAddress && (!form.long || form.addressWidth !== 64)
+    && operands.some(({ kind }) => kind === "memory")
+    && operands.some(({ kind }) => kind === "first");
 }
 
 /** Outside 64-bit mode a segment is checked early; what forbids the instruction comes first. */
@@ -217,6 +225,9 @@ export function lower(
       }
       microOps.unshift(prefix);
       op.base = addressSlot;
+      if (isMoved(each)) {
+        op.index = instruction.segment;
+      }
     }
   }
   microOps.unshift(...guards(instruction.row, each, mode, microOps.length > 1));

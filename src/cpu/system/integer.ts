@@ -66,6 +66,30 @@ export function translateByte(cpu: Processor, instruction: Instruction): void {
   cpu.setGpr(rax, (cpu.gpr(rax) & ~0xffn) | value);
 }
 
+/** What was pushed so far, downwards from `pointer`, and not written yet. */
+interface Pushed {
+  readonly values: readonly bigint[];
+  readonly pointer: bigint;
+  readonly bytes: number;
+  readonly bits: number;
+}
+
+/** The value at `at` as if the pushes had been written: ENTER may copy from its own frame. */
+function withPushed(old: bigint, at: bigint, { values, pointer, bytes, bits }: Pushed): bigint {
+  let result = old;
+  for (let index = 0; index < bytes; index += 1) {
+    const above = BigInt.asIntN(bits, pointer + BigInt(bytes - 1) - (at + BigInt(index)));
+    const value = above < 0n ? undefined : values[Number(above / BigInt(bytes))];
+    if (value !== undefined) {
+      const from = BigInt(bytes - 1) - above % BigInt(bytes);
+      const byte = (value >> (from * 8n)) & 0xffn;
+      const shift = BigInt(index * 8);
+      result = (result & ~(0xffn << shift)) | (byte << shift);
+    }
+  }
+  return result;
+}
+
 export function enter(cpu: Processor, instruction: Instruction): void {
   const immediate = (index: number) => Number(readOperand(cpu, instruction, index));
   const size = BigInt(immediate(0) & 0xffff);
@@ -78,7 +102,8 @@ export function enter(cpu: Processor, instruction: Instruction): void {
   const pointer = BigInt.asUintN(bits, frame.pointer - BigInt(bytes));
   for (let index = 1; index < level; index += 1) {
     const at = BigInt.asUintN(bits, cpu.gpr(rbp) - BigInt(index * bytes));
-    values.push(cpu.read(cpu.linearAt(segmentIndex.ss, at, bytes, false), bytes));
+    const old = cpu.read(cpu.linearAt(segmentIndex.ss, at, bytes, false), bytes);
+    values.push(withPushed(old, at, { values, pointer, bytes, bits }));
   }
   if (level > 0) {
     values.push(pointer);

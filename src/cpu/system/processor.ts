@@ -26,7 +26,7 @@ import { GuestState } from "./guest-state.ts";
 import { helpers } from "./helpers.ts";
 import { MemoryAccess, type MemoryRegion, type PhysicalBus } from "./memory-access.ts";
 import { ModelRegisters } from "./msr.ts";
-import { resetState } from "./reset.ts";
+import { initialiseState, resetState } from "./reset.ts";
 import { isStackAccess } from "./stack-access.ts";
 
 export interface PortBus {
@@ -156,17 +156,28 @@ export class Processor extends GuestState {
     this.reset();
   }
 
-  /** Power-on or INIT; a processor other than the first then waits for a start-up message. */
+  /** Power-on; a processor other than the first then waits for a start-up message. */
   reset(): void {
     resetState(this);
     this.msr.reset();
+    this.code.flush();
+    this.#startAnew();
+  }
+
+  /** INIT, which leaves more alone than power-on does. */
+  #initialise(): void {
+    initialiseState(this);
+    this.#startAnew();
+  }
+
+  #startAnew(): void {
     this.debug.reset();
     this.nmiBlocked = false;
     this.#shadow = false;
     this.#halted = false;
     this.#shutDown = false;
     this.#waitsForStartUp = this.options.isBootCpu === false;
-    this.code.flush();
+    this.#entry = 0;
     this.flushTlb();
     this.sync();
   }
@@ -478,7 +489,7 @@ export class Processor extends GuestState {
       return;
     }
     if ((pending & attention.init) !== 0 && apic.takeInit()) {
-      this.reset();
+      this.#initialise();
     }
     if ((pending & attention.startUp) !== 0) {
       this.#startUp(apic.takeStartUp());

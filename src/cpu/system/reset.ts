@@ -10,7 +10,11 @@ const mxcsrDefault = 0x1f80;
 export const processorSignature = 0x0002_06c2;
 const patDefault = 0x0007_0406_0007_0406n;
 
-export function resetState(cpu: GuestState): void {
+/** Cache control: power-on sets these bits of CR0, INIT leaves them. */
+const cacheBits = 0x6000_0000n;
+
+/** The state after INIT: the general and system registers start anew, all else goes on. */
+export function initialiseState(cpu: GuestState): void {
   for (let number = 0; number < 16; number += 1) {
     cpu.setGpr(number, 0n);
   }
@@ -26,7 +30,7 @@ export function resetState(cpu: GuestState): void {
   cpu.setSegment(segmentIndex.tr, { ...none, attributes: tssAttributes });
   cpu.rip = 0xfff0n;
   cpu.flags = 2;
-  cpu.setU64(state.cr0, 0x6000_0010n);
+  cpu.setU64(state.cr0, (cpu.u64(state.cr0) & cacheBits) | 0x10n);
   for (const register of [state.cr2, state.cr3, state.cr4, state.efer, state.gdtrBase,
     state.idtrBase]) {
     cpu.setU64(register, 0n);
@@ -34,6 +38,12 @@ export function resetState(cpu: GuestState): void {
   cpu.setU32(state.gdtrLimit, 0xffff);
   cpu.setU32(state.idtrLimit, 0xffff);
   cpu.setU32(state.cpl, 0);
+}
+
+/** The state after power-on. */
+export function resetState(cpu: GuestState): void {
+  initialiseState(cpu);
+  cpu.setU64(state.cr0, cacheBits | 0x10n);
   cpu.setU32(state.mxcsr, mxcsrDefault);
   cpu.setU64(state.pat, patDefault);
   cpu.bytes.fill(0, state.xmm, state.xmm + 0x200);

@@ -229,9 +229,13 @@ export abstract class TierBuilder extends SemanticsBuilder {
 
   #stringAddress(register: 6 | 7, segment: Node, form: StringForm, request: number): Value {
     const offset = unsigned64(this.register(register, form.addressWidth));
+    return this.segmented(segment, offset, form.width / 8 | request);
+  }
+
+  /** The linear address at an offset in a segment; outside 64-bit mode it is checked. */
+  protected segmented(segment: Node, offset: Node, request: number): Value {
     if (!this.form.long) {
-      const linear = this.#checked(segment, offset, form.width / 8 | request);
-      return new Value(linear, 64, true);
+      return new Value(this.#checked(segment, offset, request), 64, true);
     }
     // Only FS and GS have a base in 64-bit mode.
     const base = select(op("i32.ge_u", segment, i32(segmentIndex.fs)),

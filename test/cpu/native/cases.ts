@@ -312,8 +312,9 @@ const rules: Record<string, (aim: Aim) => void> = {
     aim.setGpr(rbx, aim.target() - aim.dataBase - (usesGs ? gsBase : 0) - (aim.low(rax) & 0xff));
   },
   leave: (aim) => aim.setGpr(rbp, aim.target()),
-  // Frames that overlap the one they are copied to are copied in pieces, or not.
-  enter: (aim) => aim.setGpr(rbp, aim.low(rsp) + (aim.random() & 1 ? 1024 : -1024)),
+  // Some old frames overlap the new one.
+  enter: (aim) => aim.setGpr(rbp, aim.low(rsp)
+    + (aim.chance(50) ? aim.random() % 320 - 160 : aim.chance(50) ? 1024 : -1024)),
   // Bit 17 exists to AMD.
   ldmxcsr: (aim) => {
     if (aim.encoded.target !== undefined) {

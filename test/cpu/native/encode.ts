@@ -23,7 +23,6 @@ function mandatoryBytes({ prefix }: Row): number[] {
 
 const stringMnemonics = new Set(["movs", "cmps", "stos", "lods", "scas"]);
 const twoAccesses = new Set(["cmps", "pop"]);
-const bitStrings = new Set(["bt", "bts", "btr", "btc"]);
 /** BSF and BSR with F3 may be TZCNT and LZCNT; a repeat prefix can change the sense of LOOPcc. */
 const noRepeat = new Set(["bsf", "bsr", "loope", "loopne"]);
 
@@ -111,9 +110,7 @@ export class Encoder {
     if (free && !forced && !isMovsxd && this.#chance(25)) {
       list.push(0x66);
     }
-    // Bit strings reach beyond their operand, and ours do not wrap at 64 KiB of a segment.
-    const narrow = this.#bits === 64 || !bitStrings.has(row.mnemonic);
-    if (narrow && this.#chance(8)) {
+    if (this.#chance(8)) {
       list.push(0x67);
     }
     // GS is no segment in 32-bit code; which of two reasons to fault counts is open in these.

@@ -1,7 +1,7 @@
 /** Which rows of the instruction set run in user mode on any processor with the same outcome. */
 import { readFileSync } from "node:fs";
 import type { CodeBits } from "./layout.ts";
-import { rows, semantics, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts";
+import { rows, type OperandSpec, type Row } from "../../../src/cpu/isa/table.ts";
 
 /** What a comparison of single user-mode instructions leaves out, and why. */
 const excluded: Readonly<Record<string, string>> = {
@@ -43,14 +43,9 @@ export function usesFloat(row: Row): boolean {
 
 const indirect = new Set(["jmp.indirect", "call.indirect", "ret", "ret.pop"]);
 
-/**
- * Known differences where a segment ends: ours do not check a bit string's far bits against the
- * limit, and fault behind a jump beyond the limit, not at it.
- */
+/** A known difference: ours fault behind a jump beyond the segment, not at it. */
 function leavesSegment(row: Row, bits: CodeBits): boolean {
-  const isBitString = semantics.get(row.mnemonic)?.movesAddress === true
-    && row.operands[1]?.place === "G";
-  return bits === 16 && (isBitString || indirect.has(row.mnemonic));
+  return bits === 16 && indirect.has(row.mnemonic);
 }
 
 /** Rows by mnemonic, so that each instruction has its turn however many rows it has. */
