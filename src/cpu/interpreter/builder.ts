@@ -245,8 +245,14 @@ export class InterpreterBuilder extends TierBuilder {
       this.#env.exits.jumpInPage(load("i32.load", this.#env.upc, microOp.displacement));
       return;
     }
-    const rip = op("i64.add", load("i64.load", i32(registers), pageRipSlot), this.#displacement());
-    this.jump(truncate(new Value(rip, 64, true), this.operandWidth));
+    this.jump(this.relativeTarget());
+  }
+
+  protected override relativeTarget(): Value {
+    const displacement = this.form.near === "in"
+      ? op("i64.shr_s", this.#displacement(), i64(2)) : this.#displacement();
+    const rip = op("i64.add", load("i64.load", i32(registers), pageRipSlot), displacement);
+    return truncate(new Value(rip, 64, true), this.operandWidth);
   }
 
   helper(): void {

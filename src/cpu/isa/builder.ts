@@ -81,6 +81,9 @@ export abstract class SemanticsBuilder {
   /** Width of the stack pointer. */
   abstract stackWidth(): Width;
   abstract nextRip(): Value;
+  /** #GP(0) at a near branch whose target lies beyond CS; to be asked before anything changes. */
+  abstract requireTarget(target: Value): void;
+  abstract requireRelative(operand: Operand): void;
   abstract jump(target: Value): void;
   abstract jumpRelative(operand: Operand): void;
   /** Runs the instruction's helper instead. */

@@ -4,24 +4,35 @@ import { rax, type SemanticsBuilder } from "./builder.ts";
 import { define, defineHelpers, row } from "./table.ts";
 import type { Value } from "./value.ts";
 
-define("jmp", (x, target) => x.jumpRelative(target), { branch: true });
-define("jmp.indirect", (x, target) => x.jump(x.read(target)));
+define("jmp", (x, target) => {
+  x.requireRelative(target);
+  x.jumpRelative(target);
+}, { branch: true });
+define("jmp.indirect", (x, target) => {
+  const destination = x.bind(x.read(target));
+  x.requireTarget(destination);
+  x.jump(destination);
+});
 define("call", (x, target) => {
+  x.requireRelative(target);
   x.push(x.nextRip());
   x.jumpRelative(target);
 }, { stack: true, branch: true });
 define("call.indirect", (x, target) => {
   const destination = x.bind(x.read(target));
+  x.requireTarget(destination);
   x.push(x.nextRip());
   x.jump(destination);
 }, { stack: true });
 define("ret", (x) => {
   const target = x.bind(x.top(x.operandWidth));
+  x.requireTarget(target);
   x.release(x.operandWidth / 8);
   x.jump(target);
 }, { stack: true });
 define("ret.pop", (x, bytes) => {
   const target = x.bind(x.top(x.operandWidth));
+  x.requireTarget(target);
   const extra = x.zeroExtend(x.read(bytes), 32);
   x.release(x.add(x.constant(32, x.operandWidth / 8), extra));
   x.jump(target);
@@ -41,6 +52,7 @@ function defineLoop(mnemonic: string, opcode: string,
     const old = x.read(counter);
     const count = x.bind(counts ? x.sub(old, x.constant(old.width, 1)) : old);
     const taken = x.bind(holds(x, count));
+    x.when(taken, () => x.requireRelative(target));
     if (counts) {
       x.write(counter, count);
     }

@@ -141,7 +141,10 @@ function defineConditional(condition: Condition): void {
   define(`set${hex}`, (x, dst) => x.write(dst, x.zeroExtend(x.condition(condition), 8)));
   row(`set${hex}`, "Eb", `0F 9${hex}`);
   define(`j${hex}`, (x, target) => {
-    x.when(x.condition(condition), () => x.jumpRelative(target));
+    x.when(x.condition(condition), () => {
+      x.requireRelative(target);
+      x.jumpRelative(target);
+    });
   }, { branch: true });
   row(`j${hex}`, "Jb", `7${hex}`, { size64: "forced" });
   row(`j${hex}`, "Jz", `0F 8${hex}`, { size64: "forced" });

@@ -100,6 +100,10 @@ export class Processor extends GuestState {
   readonly #run: (upc: number, table: number) => number;
   readonly #flush: () => void;
   #mode: CodeMode = { bits: 16, stackBits: 16 };
+  /** The page that holds the first byte beyond the limit of CS outside 64-bit mode, or -1. */
+  #limitPage = -1n;
+  /** The next instruction runs by itself. */
+  #stepNext = false;
   #shadow = false;
   #halted = false;
   /** Waits for a start-up message (SDM 3A §8.4.4). */
@@ -208,6 +212,9 @@ export class Processor extends GuestState {
     const user = this.cpl === 3;
     const open = (this.cr4 & cr4Bits.smap) !== 0 && (this.u32(state.systemFlags) & eflags.ac) !== 0;
     const set = user ? tlbSets.user : open ? tlbSets.supervisorAc : tlbSets.supervisor;
+    if (!long) {
+      this.#findLimitPage();
+    }
     this.setU32(state.tlb, tlbBase + set * tlbSetBytes);
     this.setU32(state.itlb, itlbBase + (user ? tlbSets.user : tlbSets.supervisor) * itlbBytes);
     this.#syncVex();
@@ -221,6 +228,26 @@ export class Processor extends GuestState {
     const avx = vex !== 0 || !enabled ? vector.ud : this.hasCr0("ts") ? vector.nm : 0;
     this.setU32(state.vexFault, vex);
     this.setU32(state.avxFault, avx);
+  }
+
+  /** Code that falls through into the page behind the limit of CS must be noticed: that page stays
+   * out of the instruction TLB, and code in it runs an instruction at a time. */
+  #findLimitPage(): void {
+    const limit = this.segmentLimit(segmentIndex.cs);
+    const end = this.segmentBase(segmentIndex.cs) + BigInt(limit) + 1n;
+    this.#limitPage = limit === 0xffff_ffff ? -1n : BigInt.asUintN(32, end) & ~0xfffn;
+    for (let set = 0; set < tlbSetCount && this.#limitPage >= 0n; set += 1) {
+      this.view.setBigUint64(this.#instructionSlot(set, this.#limitPage), BigInt(emptyTag), true);
+    }
+  }
+
+  #isBehindLimit(linear: bigint): boolean {
+    return this.codeBits !== 64 && (linear & ~0xfffn) === this.#limitPage;
+  }
+
+  /** The place of a page in a set of the instruction TLB. */
+  #instructionSlot(set: number, page: bigint): number {
+    return itlbBase + set * itlbBytes + Number((page >> 8n) & BigInt(itlbBytes - 16));
   }
 
   get codeBits(): 16 | 32 | 64 {
@@ -418,7 +445,7 @@ export class Processor extends GuestState {
   }
 
   #enter(): void {
-    const stepping = this.#shadow || this.debug.steps
+    const stepping = this.#shadow || this.#stepNext || this.debug.steps
       || (this.u32(state.systemFlags) & eflags.tf) !== 0;
     if (stepping) {
       this.#handle(this.#single());
@@ -532,6 +559,10 @@ export class Processor extends GuestState {
       if (place.host === 0) {
         this.raise(vector.ud); // Nothing answers: the bus floats, and FF FF is no instruction.
       }
+      if (this.#isBehindLimit(place.linear)) {
+        this.#stepNext = true;
+        return;
+      }
       this.code.hasRoom();
       const offset = place.host & 0xfff;
       // No mask: from 2 GiB on it would make the address negative.
@@ -571,7 +602,7 @@ export class Processor extends GuestState {
 
   #enterInstructionTlb(linear: bigint, table: number): void {
     const page = linear & ~0xfffn;
-    const slot = this.u32(state.itlb) + Number((page >> 8n) & BigInt(itlbBytes - 16));
+    const slot = this.#instructionSlot(this.cpl === 3 ? tlbSets.user : tlbSets.supervisor, page);
     this.view.setBigUint64(slot, page, true);
     this.view.setUint32(slot + 8, table, true);
   }
@@ -579,6 +610,10 @@ export class Processor extends GuestState {
   #enterCrossing(page: CodePage, offset: number, linear: bigint): void {
     const nextPage = this.codeBits === 64
       ? BigInt.asUintN(64, (linear | 0xfffn) + 1n) : BigInt.asUintN(32, (linear | 0xfffn) + 1n);
+    if (this.#isBehindLimit(nextPage)) {
+      this.#stepNext = true;
+      return;
+    }
     const second = this.access.hostOf(this.#translateFetch(nextPage));
     if (second === 0) {
       this.raise(vector.ud);
@@ -598,6 +633,7 @@ export class Processor extends GuestState {
   #single(): number {
     const flags = this.u32(state.systemFlags);
     this.#shadow = false;
+    this.#stepNext = false;
     this.suppressTrap = false;
     let reason: number = exitReason.resync;
     try {
@@ -635,6 +671,7 @@ export class Processor extends GuestState {
     const start = this.code.single(page, offset, bytes);
     const record = this.code.lastDecoded;
     if (record !== undefined) {
+      this.#requireInLimit(record.length);
       this.#upc = start;
       this.#setPageRip(offset);
       this.debug.watch(record);
@@ -647,6 +684,13 @@ export class Processor extends GuestState {
     return reason;
   }
 
+  #requireInLimit(bytes: number): void {
+    const last = this.rip + BigInt(bytes - 1);
+    if (this.codeBits !== 64 && last > BigInt(this.segmentLimit(segmentIndex.cs))) {
+      this.raise(vector.gp, 0);
+    }
+  }
+
   /** The instruction's bytes; those of a second page only where it can be read. */
   #codeBytes(linear: bigint, host: number): Uint8Array {
     const inPage = Math.min(instructionBytesMax, 4096 - (host & 0xfff));
@@ -654,6 +698,7 @@ export class Processor extends GuestState {
     if (inPage === instructionBytesMax || this.code.decodes(bytes, this.#mode)) {
       return bytes;
     }
+    this.#requireInLimit(inPage + 1);
     const next = linear + BigInt(inPage);
     const second = this.access.hostOf(this.#translateFetch(next));
     const both = new Uint8Array(instructionBytesMax).fill(0xff);

@@ -2,13 +2,13 @@
  * What the interpreter and compiled code have in common: how semantics reach memory, the stack,
  * strings and the state that neither tier keeps anywhere else.
  */
-import { assert } from "../../base/assert.ts";
+import { assert, AssertionFailure } from "../../base/assert.ts";
 import {
-  rdi, rsi, rsp, SemanticsBuilder,
+  rdi, rsi, rsp, SemanticsBuilder, type Operand,
 } from "../isa/builder.ts";
 import type { StringForm } from "../isa/strings.ts";
 import { clean, constant, unsigned64, Value, type Width } from "../isa/value.ts";
-import { access, eflags, segmentIndex, state } from "../layout.ts";
+import { access, eflags, segmentIndex, state, vector } from "../layout.ts";
 import { i32, i64, load, op, select, type Code, type Node } from "../wasm/code.ts";
 import type { LoadOp, StoreOp } from "../wasm/opcodes.ts";
 import { bulkString } from "./bulk.ts";
@@ -87,14 +87,34 @@ export abstract class TierBuilder extends SemanticsBuilder {
     this.leaveWithFault();
   }
 
-  raise(vector: number): void {
-    this.code.store("i32.store", i32(0), i32(vector), state.faultVector);
+  raise(which: number): void {
+    this.code.store("i32.store", i32(0), i32(which), state.faultVector);
     this.code.store("i32.store", i32(0), i32(0), state.faultError);
     this.leaveWithFault();
   }
 
+  /** 64-bit code has no limit (SDM 3A §5.3.1). */
+  requireTarget(target: Value): void {
+    if (this.operandWidth !== 64) {
+      const limit = load("i32.load", i32(0), state.segmentLimit + segmentIndex.cs * 4);
+      this.code.if(op("i32.gt_u", clean(target), limit), () => this.raise(vector.gp), undefined,
+        false);
+    }
+  }
+
+  requireRelative(operand: Operand): void {
+    if (this.operandWidth !== 64) {
+      this.requireTarget(this.bind(this.relativeTarget(operand)));
+    }
+  }
+
+  /** Where a relative branch goes; asked outside 64-bit mode only. */
+  protected relativeTarget(_operand: Operand): Value {
+    throw new AssertionFailure("this tier has 64-bit code only");
+  }
+
   requireSimd(sse: boolean, mmx: boolean): void {
-    requireSimd(this.code, sse, mmx, (vector) => this.raise(vector));
+    requireSimd(this.code, sse, mmx, (which) => this.raise(which));
   }
 
   enterMmx(): void {

@@ -41,12 +41,8 @@ export function usesFloat(row: Row): boolean {
     || row.mnemonic.endsWith("mxcsr") || row.operands.some((spec) => vectorPlaces.has(spec.place));
 }
 
+/** Any target is in the segment of 16-bit code, which has the other cases and leftovers in it. */
 const indirect = new Set(["jmp.indirect", "call.indirect", "ret", "ret.pop"]);
-
-/** A known difference: ours fault behind a jump beyond the segment, not at it. */
-function leavesSegment(row: Row, bits: CodeBits): boolean {
-  return bits === 16 && indirect.has(row.mnemonic);
-}
 
 /** Rows by mnemonic, so that each instruction has its turn however many rows it has. */
 export function nativeRows(
@@ -58,7 +54,7 @@ export function nativeRows(
     const { feature, modes } = row.options;
     if (modes === otherMode || excludedMnemonics.has(row.mnemonic)
       || (feature !== undefined && !features.has(feature)) || usesFloat(row) !== float
-      || leavesSegment(row, bits)) {
+      || (bits === 16 && indirect.has(row.mnemonic))) {
       continue;
     }
     const list = groups.get(row.mnemonic) ?? [];
