@@ -1,6 +1,7 @@
 /** Debug registers (Intel SDM 3B §17.2): code and data breakpoints, single-step, general detect. */
 import type { Instruction } from "../decoder/instruction.ts";
 import { cr4Bits, eflags, segmentIndex, vector } from "../layout.ts";
+import { touchedBy, type Touched } from "./debug-accesses.ts";
 import type { Processor } from "./processor.ts";
 
 const dr6 = { fixed: 0xffff_0ff0, detected: 1 << 13, step: 1 << 14, task: 1 << 15 };
@@ -106,8 +107,8 @@ export class DebugRegisters {
       return false;
     }
     const cpu = this.#cpu;
-    const base = cpu.codeBits === 64 ? 0n : cpu.segmentBase(segmentIndex.cs);
-    const linear = cpu.rip + base;
+    const linear = cpu.codeBits === 64 ? cpu.rip
+      : BigInt.asUintN(32, cpu.rip + cpu.segmentBase(segmentIndex.cs));
     let hit = 0;
     for (let index = 0; index < 4; index += 1) {
       if (this.#isEnabled(index) && this.#kindOf(index) === kind.execute
@@ -119,30 +120,28 @@ export class DebugRegisters {
     return hit !== 0;
   }
 
-  /** Looks which data breakpoints the memory operand of `instruction` will touch. */
+  /** Looks which breakpoints on data and ports `instruction` will touch. */
   watch(instruction: Instruction): void {
     this.#touched = 0;
-    const operand = instruction.operands.findIndex((each) => each.kind === "memory");
-    if (!this.steps || operand < 0 || instruction.memory === undefined) {
+    if ((this.#control & dr7.enables) === 0) {
       return;
     }
-    const cpu = this.#cpu;
-    const bytes = (instruction.operands[operand]?.kind === "memory"
-      ? instruction.operands[operand].width : 8) / 8;
-    const base = cpu.codeBits !== 64 || instruction.segment >= segmentIndex.fs
-      ? cpu.segmentBase(instruction.segment) : 0n;
-    const start = base + cpu.offsetOf(instruction);
-    const end = start + BigInt(Math.max(bytes, 1));
-    const writes = operand === 0 && !readsOnly.has(instruction.row.mnemonic);
-    for (let index = 0; index < 4; index += 1) {
-      const which = this.#kindOf(index);
-      const matches = which === kind.access || (which === kind.write && writes);
-      const length = BigInt(lengths[(this.#control >>> (18 + index * 4)) & 3] ?? 1);
-      const from = (this.#address[index] ?? 0n) & ~(length - 1n);
-      if (this.#isEnabled(index) && matches && start < from + length && end > from) {
-        this.#touched |= 1 << index;
+    for (const touched of touchedBy(this.#cpu, instruction)) {
+      for (let index = 0; index < 4; index += 1) {
+        if (this.#isEnabled(index) && this.#watches(index, touched)) {
+          this.#touched |= 1 << index;
+        }
       }
     }
+  }
+
+  #watches(index: number, { space, start, bytes, writes }: Touched): boolean {
+    const which = this.#kindOf(index);
+    const wanted = space === "ports" ? which === kind.io && (this.#cpu.cr4 & cr4Bits.de) !== 0
+      : which === kind.access || (which === kind.write && writes);
+    const length = BigInt(lengths[(this.#control >>> (18 + index * 4)) & 3] ?? 1);
+    const from = (this.#address[index] ?? 0n) & ~(length - 1n);
+    return wanted && start < from + length && start + BigInt(bytes) > from;
   }
 
   /** After an instruction: true when #DB follows. */
@@ -156,7 +155,3 @@ export class DebugRegisters {
     return true;
   }
 }
-
-/** Their first operand is only read. */
-const readsOnly = new Set(["cmp", "test", "bt", "push", "call.indirect", "jmp.indirect", "mul",
-  "imul", "div", "idiv", "nop"]);

@@ -35,9 +35,11 @@ function requireUnit(cpu: Processor): void {
 }
 
 function requirePendingNone(cpu: Processor): void {
-  if (x87Of(cpu).hasPendingException()) {
-    // Without CR0.NE a PC routes it to IRQ 13; guests of today set NE.
-    cpu.raise(vector.mf);
+  const { floatErrors } = cpu.options;
+  if (!x87Of(cpu).hasPendingException()) {
+    floatErrors?.settle();
+  } else if (cpu.hasCr0("ne") || floatErrors?.ignored !== true) {
+    cpu.raise(vector.mf); // Without CR0.NE it goes to interrupt 13 instead.
   }
 }
 

@@ -57,6 +57,18 @@ function setAccumulator(cpu: Processor, bytes: 1 | 2 | 4, value: number): void {
 
 const maskOf = (bytes: 1 | 2 | 4) => bytes === 4 ? 0xffff_ffff : bytes === 2 ? 0xffff : 0xff;
 
+/** The ports that IN, OUT, INS and OUTS are about to use; undefined for all others. */
+export function portRange(
+  cpu: Processor, instruction: Instruction,
+): { readonly port: number; readonly bytes: number } | undefined {
+  switch (instruction.row.mnemonic) {
+    case "in": return { port: portOf(cpu, instruction, 1), bytes: bytesOf(instruction, 0) };
+    case "out": return { port: portOf(cpu, instruction, 0), bytes: bytesOf(instruction, 1) };
+    case "ins": case "outs": return stringOf(cpu, instruction);
+    default: return undefined;
+  }
+}
+
 export function input(cpu: Processor, instruction: Instruction): void {
   const port = portOf(cpu, instruction, 1);
   const bytes = bytesOf(instruction, 0);

@@ -19,6 +19,7 @@ import {
 import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
 import { exportedFunction } from "../wasm/module.ts";
 import { DebugRegisters } from "./debug.ts";
+import { isRepeated, repeatsOn } from "./debug-accesses.ts";
 import { deliver } from "./delivery.ts";
 import { GuestFault, hasErrorCode } from "./fault.ts";
 import { defaultFeatures, type Features } from "./features.ts";
@@ -57,6 +58,13 @@ export interface LocalApic {
   writeMsr(index: number, value: MsrValue): boolean;
 }
 
+/** The pins FERR# and IGNNE# (Intel SDM 1 appendix D). */
+export interface FloatErrors {
+  report(): void;
+  readonly ignored: boolean;
+  settle(): void;
+}
+
 export interface ProcessorOptions {
   readonly ramBytes: number;
   /** Ends at 4 GiB; a multiple of 4 KiB. */
@@ -67,6 +75,8 @@ export interface ProcessorOptions {
   /** Nanoseconds, which are also TSC ticks: the TSC runs at 1 GHz. */
   readonly now: () => number;
   readonly entropy: (target: Uint8Array) => void;
+  /** How errors of the x87 are told while CR0.NE is clear; undefined: as #MF all the same. */
+  readonly floatErrors?: FloatErrors;
   readonly isBootCpu?: boolean;
   /** What CPUID tells; 0 of 1 when absent. */
   readonly apicId?: number;
@@ -84,6 +94,7 @@ setFlagsFromString("--experimental-wasm-branch-hinting");
 
 /** SSE and AVX state in XCR0. */
 const vectorStates = 6;
+const rcx = 1;
 const romTop = 0x1_0000_0000;
 
 export class Processor extends GuestState {
@@ -451,9 +462,18 @@ export class Processor extends GuestState {
       this.#handle(this.#single());
       return;
     }
+    this.#clearResume();
     const start = this.#entry;
     this.#entry = 0;
     this.#handle(this.#run(start, this.#entryTable));
+  }
+
+  /** RF lasts for one instruction; the next IRET may set it again (SDM 3B §17.3.1.1). */
+  #clearResume(): void {
+    const flags = this.u32(state.systemFlags);
+    if ((flags & eflags.rf) !== 0) {
+      this.setU32(state.systemFlags, flags & ~eflags.rf);
+    }
   }
 
   #handle(reason: number): void {
@@ -470,6 +490,11 @@ export class Processor extends GuestState {
 
   #deliverFault(): void {
     const which = this.u32(state.faultVector);
+    if (which === vector.mf && !this.hasCr0("ne") && this.options.floatErrors !== undefined) {
+      this.options.floatErrors.report();
+      this.#halted = true; // Frozen at the instruction until an interrupt comes.
+      return;
+    }
     if (which === vector.pf) {
       this.setU64(state.cr2, this.u64(state.faultAddress));
     }
@@ -641,6 +666,7 @@ export class Processor extends GuestState {
         this.deliver(vector.db, undefined, "fault");
         return reason;
       }
+      this.#clearResume();
       reason = this.#runOne();
     } catch (fault) {
       this.#deliverThrown(fault);
@@ -649,7 +675,6 @@ export class Processor extends GuestState {
     if (reason === exitReason.fault) {
       return reason;
     }
-    this.setU32(state.systemFlags, this.u32(state.systemFlags) & ~eflags.rf);
     const stepped = (flags & eflags.tf) !== 0 && !this.suppressTrap;
     if (this.debug.finish(stepped)) {
       this.#halted = reason === exitReason.halt;
@@ -679,8 +704,28 @@ export class Processor extends GuestState {
     const left = this.view.getInt32(state.budget, true);
     this.view.setInt32(state.budget, 0, true);
     this.#setPageRip(offset);
-    const reason = this.#run(start, page.table);
+    const run = () => this.#run(start, page.table);
+    const reason = record !== undefined && isRepeated(record)
+      ? this.#runElement(record, run) : run();
     this.view.setInt32(state.budget, left - microOp.bytes, true);
+    return reason;
+  }
+
+  /** One element of a repeated string: traps come between them (SDM 2, REP). */
+  #runElement(record: Instruction, run: () => number): number {
+    const { addressWidth } = record;
+    const { rip } = this;
+    const count = this.gprSized(rcx, addressWidth);
+    if (count <= 1n) {
+      return run();
+    }
+    this.setGprSized(rcx, addressWidth, 1n);
+    const reason = run();
+    const isDone = reason !== exitReason.fault;
+    this.setGprSized(rcx, addressWidth, isDone ? count - 1n : count);
+    if (isDone && repeatsOn(record, (this.flags & eflags.zf) !== 0)) {
+      this.rip = rip;
+    }
     return reason;
   }
 

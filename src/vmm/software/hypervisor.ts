@@ -3,6 +3,7 @@ import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
 import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
+import { CoprocessorError } from "../../devices/coprocessor-error.ts";
 import {
   isLapicMsr, readLapicMsr, writeLapicMsr,
 } from "../../devices/lapic/registers.ts";
@@ -18,6 +19,7 @@ import type {
 import { shadowRom } from "../rom-shadow.ts";
 import { InterruptControllers } from "./interrupt-controllers.ts";
 
+const floatErrorIrq = 13;
 /** wasm32 ends at 4 GiB, and decoded code, ROM and tables take their part of it. */
 const memoryBytesMax = 3900 * MiB;
 
@@ -127,6 +129,7 @@ class SoftVm implements Vm {
   readonly vcpus: readonly SoftVcpu[];
   readonly #controllers: InterruptControllers;
   readonly #rom: Uint8Array | undefined;
+  readonly #floatErrors: CoprocessorError;
 
   constructor(options: VmOptions) {
     assert(options.cpus === 1, "one vCPU; more come with threads of their own");
@@ -143,7 +146,9 @@ class SoftVm implements Vm {
     });
     const [lapic] = this.#controllers.lapics;
     assert(lapic !== undefined, "the boot processor has a local APIC");
+    this.#floatErrors = new CoprocessorError(this.#controllers.line(floatErrorIrq, floatErrorIrq));
     const boot = new Processor({
+      floatErrors: this.#floatErrors,
       ramBytes: options.memoryBytes, bus: options.bus, apic: apicFor(lapic),
       now: () => clock.nowNs(), entropy: (target) => { randomFillSync(target); },
       apicId: 0, cpus: options.cpus,
@@ -164,6 +169,7 @@ class SoftVm implements Vm {
 
   attach(board: Board): void {
     this.#controllers.attach(board);
+    this.#floatErrors.attach(board);
   }
 
   setNmi(level: boolean): void {
@@ -172,6 +178,7 @@ class SoftVm implements Vm {
 
   reset(): void {
     this.#controllers.reset();
+    this.#floatErrors.reset();
     for (const vcpu of this.vcpus) {
       vcpu.reset();
     }
@@ -179,6 +186,7 @@ class SoftVm implements Vm {
   }
 
   destroy(): void {
+    this.#floatErrors.detach();
     this.#controllers.detach();
   }
 

@@ -3,14 +3,14 @@
 import { segmentIndex, state, vector } from "../../../src/cpu/layout.ts";
 import { assert } from "../../support/harness.ts";
 import { assemble, assemblyTest } from "../../support/nasm.ts";
-import { enterLongMode, testMachine, type TestMachine } from "./machine-code.ts";
+import { enterLongMode, freshMachine, type TestMachine } from "./machine-code.ts";
 
 const codeAt = 0x8000, handlerAt = 0x9000;
 const flatCode = { selector: 8, base: 0n, limit: 0xffff_ffff, attributes: 0xc09b };
 
 /** Real mode, with a HLT behind every vector: the handler's CS is vector << 4. */
 function realMode(): TestMachine {
-  const machine = testMachine();
+  const machine = freshMachine();
   const { cpu, view, ram } = machine;
   for (let number = 0; number < 32; number += 1) {
     view.setUint32(number * 4, ((0xf000 + number * 16) << 16 | 0) >>> 0, true);
@@ -78,7 +78,7 @@ assemblyTest("the far word is checked against the limit, and all stays when it i
 });
 
 assemblyTest("with 32-bit addresses the offset wraps before the base of FS is added", () => {
-  const machine = testMachine();
+  const machine = freshMachine();
   enterLongMode(machine);
   const { cpu, ram } = machine;
   cpu.setSegmentBase(segmentIndex.fs, 0x9000n);
@@ -94,7 +94,7 @@ assemblyTest("with 32-bit addresses the offset wraps before the base of FS is ad
 });
 
 assemblyTest("in 32-bit code a segment's base and limit hold for the far dword", () => {
-  const machine = testMachine();
+  const machine = freshMachine();
   enterLongMode(machine);
   const { cpu, ram, view } = machine;
   cpu.setU64(state.efer, 0n);

@@ -3,13 +3,13 @@
 import { eflags, segmentIndex, state, vector } from "../../../src/cpu/layout.ts";
 import { assert } from "../../support/harness.ts";
 import { assemble, assemblyTest } from "../../support/nasm.ts";
-import { enterLongMode, testMachine, type TestMachine } from "./machine-code.ts";
+import { enterLongMode, freshMachine, type TestMachine } from "./machine-code.ts";
 
 const base = 0x1_0000, handler = 0x3000, stackTop = 0x8000;
 
 /** 32-bit code at `base` in a segment that ends after `limit`; exceptions go to a HLT outside. */
 function shortSegment(limit: number): TestMachine {
-  const machine = testMachine();
+  const machine = freshMachine();
   enterLongMode(machine);
   const { cpu, view, ram } = machine;
   cpu.setU64(state.efer, 0n);

@@ -1,13 +1,13 @@
 /** ENTER whose old frame overlaps the one it makes: each copy sees the pushes before it. */
 import { state, segmentIndex } from "../../../src/cpu/layout.ts";
 import { assert, test } from "../../support/harness.ts";
-import { enterLongMode, testMachine } from "./machine-code.ts";
+import { enterLongMode, freshMachine } from "./machine-code.ts";
 
 const codeAt = 0x8000, stackTop = 0xe000;
 
 /** Runs ENTER with this frame pointer over words that all differ; returns the new frame. */
 function enter(rbp: number, level: number, bits: 32 | 64): number[] {
-  const machine = testMachine();
+  const machine = freshMachine();
   enterLongMode(machine);
   const { cpu, ram, view } = machine;
   if (bits === 32) {
