@@ -4,7 +4,7 @@
  */
 import {
   closeSync, constants, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync,
-  readSync, readvSync, writeSync, writevSync,
+  readSync, readvSync, realpathSync, writeSync, writevSync,
 } from "node:fs";
 import { HostError } from "../base/errors.ts";
 import { Holes } from "./holes.ts";
@@ -16,6 +16,8 @@ export interface OpenFlags {
   readonly direct?: boolean;
   /** Every write is stable before it returns (O_SYNC). */
   readonly sync?: boolean;
+  /** It must not exist yet. */
+  readonly create?: boolean;
 }
 
 export type FileKind = "file" | "directory" | "blockDevice" | "charDevice" | "other";
@@ -207,6 +209,20 @@ export function openFile(path: string, flags: OpenFlags): HostFile {
   return new HostFile(path, flags);
 }
 
+/** Makes a new file for reading and writing; one that exists is an error. */
+export function createFile(path: string): HostFile {
+  return new HostFile(path, { write: true, create: true });
+}
+
+export function fileExists(path: string): boolean {
+  return existsSync(path);
+}
+
+/** The path without symbolic links; throws HostError. */
+export function realPath(path: string): string {
+  return attempt("cannot find", path, () => realpathSync(path));
+}
+
 /** A whole file; throws HostError. */
 export function readWholeFile(path: string): Uint8Array {
   return attempt("cannot read", path, () => readFileSync(path));
@@ -215,7 +231,8 @@ export function readWholeFile(path: string): Uint8Array {
 function openBits(flags: OpenFlags): number {
   return (flags.write ? constants.O_RDWR : constants.O_RDONLY)
     | (flags.direct ? constants.O_DIRECT ?? 0 : 0)
-    | (flags.sync ? constants.O_SYNC : 0);
+    | (flags.sync ? constants.O_SYNC : 0)
+    | (flags.create ? constants.O_CREAT | constants.O_EXCL : 0);
 }
 
 function totalBytes(parts: readonly Uint8Array[]): number {

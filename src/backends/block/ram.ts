@@ -1,13 +1,17 @@
 /** A disk in the host's memory: gone with the machine. Pages are taken as they are written. */
 import { ConfigError } from "../../base/errors.ts";
 import { readSize, sizeHelp } from "../../config/values.ts";
-import { sectorBytesDefault, type BlockImage } from "./image.ts";
+import { sectorBytesDefault } from "./image.ts";
+import type { Layer } from "./layers.ts";
 
 const chunkBytes = 256 * 1024;
 
-export class RamImage implements BlockImage {
+const zeros = new Uint8Array(chunkBytes);
+
+export class RamImage implements Layer {
   readonly sizeBytes: number;
   readonly readOnly = false;
+  readonly clusterBytes = chunkBytes;
   /** By number; a chunk that is missing is zero. */
   readonly #chunks = new Map<number, Uint8Array>();
 
@@ -29,18 +33,25 @@ export class RamImage implements BlockImage {
 
   write(offset: number, from: Uint8Array): void {
     eachChunk(offset, from.length, (number, start, length, done) => {
-      const chunk = this.#chunks.get(number) ?? new Uint8Array(chunkBytes);
+      const there = this.#chunks.get(number);
+      const chunk = there === undefined || there === zeros ? new Uint8Array(chunkBytes) : there;
       this.#chunks.set(number, chunk);
       chunk.set(from.subarray(done, done + length), start);
     });
   }
 
+  has(offset: number): boolean {
+    return this.#chunks.has(Math.floor(offset / chunkBytes));
+  }
+
+  /** As a layer it must keep the zeros; they are one chunk for all. */
   writeZeroes(offset: number, length: number): void {
     eachChunk(offset, length, (number, start, count) => {
+      const chunk = this.#chunks.get(number);
       if (count === chunkBytes) {
-        this.#chunks.delete(number);
-      } else {
-        this.#chunks.get(number)?.fill(0, start, start + count);
+        this.#chunks.set(number, zeros);
+      } else if (chunk !== zeros) {
+        chunk?.fill(0, start, start + count);
       }
     });
   }
