@@ -6,7 +6,8 @@ import { repositoryRoot } from "./support/paths.ts";
 
 /** A room imports rooms of lower levels, and itself. */
 const levels: Readonly<Record<string, number>> = {
-  base: 0, config: 1, fabric: 1, host: 1, backends: 2, devices: 2, firmware: 2, cpu: 2, vmm: 3,
+  base: 0, config: 1, fabric: 1, host: 1, formats: 2,
+  backends: 2, devices: 2, firmware: 2, cpu: 2, vmm: 3,
   machine: 4, control: 5, console: 5, cli: 6, runner: 6,
 };
 /** Rooms of the same level that may be used all the same, each with its reason. */

@@ -3,7 +3,8 @@
  * old names of keys, the operand, and then `config.dump` before any key is checked.
  */
 import { ConfigError, HostError, describeProblem, exitStatus } from "../base/errors.ts";
-import { readArguments } from "../config/arguments.ts";
+import { operandsOf, readArguments } from "../config/arguments.ts";
+import { atOrigin } from "../config/file.ts";
 import type { FirmwareFile } from "../config/firmware-file.ts";
 import { CommandLineEnd } from "../config/legacy-flags.ts";
 import { Tree, setDefaults } from "../config/tree.ts";
@@ -21,6 +22,13 @@ export interface MachineRequest {
   readonly incomplete: readonly string[];
 }
 
+/** One key of a description, with its place. */
+export interface MachineKey {
+  readonly key: string;
+  readonly value: string;
+  readonly at: string;
+}
+
 /** The command line has been served. */
 export interface Answer {
   readonly kind: "answer";
@@ -29,6 +37,10 @@ export interface Answer {
 }
 
 export interface Surroundings {
+  /** The keys of a machine that a file describes; the operand chooses among several. Undefined if
+   * there is no such file. */
+  readonly describeMachine?: (path: string, name: string | undefined) =>
+    readonly MachineKey[] | undefined;
   /** One line on stderr. */
   readonly say: (line: string) => void;
   readonly readFile: (path: string) => string;
@@ -37,7 +49,7 @@ export interface Surroundings {
 
 /** Reads the arguments after the program's name. */
 export function readCommandLine(
-  argv: readonly string[], { say, readFile, version }: Surroundings,
+  argv: readonly string[], { say, readFile, version, describeMachine }: Surroundings,
 ): MachineRequest | Answer {
   const tree = new Tree((message) => say(`${program}: ${message}`));
   let dryRun = false;
@@ -48,7 +60,21 @@ export function readCommandLine(
     ["--help", () => end(usage())], ["--version", () => end(`${program} ${version()}\n`)],
     ["--dry-run", () => { dryRun = true; }],
   ]);
-  const context = { program, longs, tree, say, readFile, firmwareFiles: [], incomplete: [] };
+  const readMachine = (path: string): boolean => {
+    // A machine's file has no comma in its name: with one it is bhyve's -f.
+    const [name] = operandsOf(argv, new Set(longs.keys()));
+    const keys = path.includes(",") ? undefined : describeMachine?.(path, name);
+    const { origin } = tree;
+    for (const { key, value, at } of keys ?? []) {
+      tree.origin = at;
+      atOrigin(tree, () => tree.set(key, value));
+    }
+    tree.origin = origin;
+    return keys !== undefined;
+  };
+  const context = {
+    program, longs, tree, say, readFile, readMachine, firmwareFiles: [], incomplete: [],
+  };
   try {
     setDefaults(tree);
     readArguments(argv, context);

@@ -3,7 +3,7 @@ import { describeProblem, exitStatus } from "../base/errors.ts";
 import { keysOf } from "../config/known-keys.ts";
 import { describeBytes } from "../config/options.ts";
 import type { LeafOption, Schema } from "../config/options.ts";
-import { functionSchema, globalSchema } from "../config/schema.ts";
+import { functionSchema, globalSchema, keyReaders } from "../config/schema.ts";
 import { nearest } from "../config/suggest.ts";
 import { deviceSchemas } from "../machine/registry.ts";
 import type { DeviceSchema } from "../config/configuration.ts";
@@ -83,27 +83,56 @@ function deviceKeys(schema: Schema): readonly KnownKey[] {
   return [...[...keysOf(functionSchema)].filter(({ key }) => !names.has(key)), ...own];
 }
 
-function keyHelp(word: string): string | undefined {
-  const found: KnownKey[] = [];
-  const plain = word.replace(/(^|\.)[0-9]+(?=\.|$)/g, "$1N");
-  for (const each of keysOf(globalSchema)) {
-    if ([each.key, ...each.option.aliases].some((key) => key === word || key === plain)) {
-      found.push(each);
-    }
-  }
-  const below = word.replace(/^pci\.[^.]+\.[^.]+\.[^.]+\./, "");
-  const owners = [...deviceSchemas].flatMap(([name, device]) => deviceKeys(device.options)
-    .filter(({ key }) => key === below || key === below.replace(/\.[0-9]+(?=\.)/g, ".N"))
-    .map(({ key, option }) => `${name}: ${describeKey(key, option)}`));
-  const lines = [...found.map(({ key, option }) => describeKey(key, option)), ...owners];
-  return lines.length === 0 ? undefined : `${lines.join("\n")}\n`;
+interface Explanation extends KnownKey {
+  /** Device or part of the machine. */
+  readonly reader: string;
+  /** Whether the key is one of a PCI function. */
+  readonly device: boolean;
 }
 
-function describeKey(key: string, option: LeafOption<unknown>): string {
+/** Every key that a word may mean; numbers in it stand for any. */
+function explanationsOf(word: string): readonly Explanation[] {
+  const plain = word.replace(/(^|\.)[0-9]+(?=\.|$)/g, "$1N");
+  const names = new Set([word, plain]);
+  const globals = [...keyReaders].flatMap(([reader, schema]) => [...keysOf(schema)]
+    .filter(({ key, option }) => [key, ...option.aliases].some((each) => names.has(each)))
+    .map((each) => ({ ...each, reader, device: false })));
+  const below = word.replace(/^pci\.[^.]+\.[^.]+\.[^.]+\./, "");
+  const plainBelow = below.replace(/\.[0-9]+(?=\.)/g, ".N");
+  const own = [...deviceSchemas].flatMap(([reader, device]) => deviceKeys(device.options)
+    .filter(({ key }) => key === below || key === plainBelow)
+    .map((each) => ({ ...each, reader, device: true })));
+  return [...globals, ...own];
+}
+
+function keyHelp(word: string): string | undefined {
+  const found = explanationsOf(word);
+  return found.length === 0 ? undefined : `${found.map(describeKey).join("\n")}\n`;
+}
+
+function describeKey({ key, option, reader, device }: Explanation): string {
   const aliases = option.aliases.length === 0 ? ""
     : `\n  old names: ${option.aliases.join(", ")}`;
-  return `${key}: ${summary(option)}\n  allowed: ${option.allowed}${standing(option, "\n  ")}`
-    + aliases;
+  return `${device ? `${reader}: ` : ""}${key}: ${summary(option)}\n  type: ${option.kind}\n`
+    + `  allowed: ${option.allowed}${standing(option, "\n  ")}\n`
+    + `  read by: ${device ? `the device ${reader}` : reader}\n  since: ${option.since}${aliases}`;
+}
+
+/** `tsbhyve config explain KEY`. */
+export function explain(
+  words: readonly string[], console: Console, json: boolean,
+): number {
+  const [word] = words;
+  const found = word === undefined ? [] : explanationsOf(word);
+  if (word === undefined || (!json && found.length === 0)) {
+    return help(words, console);
+  }
+  console.out(json ? `${JSON.stringify(found.map(({ key, option, reader }) => ({
+    key, help: option.help, type: option.kind, allowed: option.allowed, default: option.default,
+    required: option.required, reader, since: option.since, aliases: option.aliases,
+    pending: option.pending,
+  })), undefined, 2)}\n` : keyHelp(word) ?? "");
+  return found.length === 0 ? exitStatus.powerOff : 0;
 }
 
 /** Whether a key must be given, or what holds without it. */

@@ -46,6 +46,8 @@ async function dispatch(
       return 0;
     case "help":
       return (await import("./help.ts")).help(rest, console);
+    case "config":
+      return (await import("./config/command.ts")).configCommand(rest, console);
     case "doctor":
       return (await import("./doctor.ts")).doctor(rest, console);
     default:
@@ -56,7 +58,11 @@ async function dispatch(
 async function serveFlags(
   argv: readonly string[], console: Console, say: (line: string) => void,
 ): Promise<number> {
-  const request = readCommandLine(argv, { say, readFile: readTextFile, version });
+  const describeMachine = argv.some((word) => /^-[A-Za-z]*f/.test(word))
+    ? (await import("./config/sources.ts")).describeMachine : undefined;
+  const request = readCommandLine(argv, {
+    say, readFile: readTextFile, version, ...(describeMachine && { describeMachine }),
+  });
   if (request.kind === "answer") {
     console.out(request.output);
     return request.status;

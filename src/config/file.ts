@@ -22,10 +22,10 @@ export function setFile(tree: Tree, name: string, text: string): void {
     if (line === "" || line.startsWith("#")) {
       continue;
     }
-    tree.origin = `${name}:${index + 1}`;
+    tree.origin = `${name}:${index + 1}:1`;
     // To C a NUL byte ends the line.
     const option = line.split("\0", 1)[0] ?? "";
-    if (!setOption(tree, option)) {
+    if (!atOrigin(tree, () => setOption(tree, option))) {
       throw new ConfigError({
         key: tree.origin, message: `invalid line '${option}'; allowed: key=value, a # comment, `
           + "an empty line",
@@ -33,6 +33,16 @@ export function setFile(tree: Tree, name: string, text: string): void {
     }
   }
   tree.origin = outer;
+}
+
+/** Runs `body`; an error of its keys says where they were set. */
+export function atOrigin<T>(tree: Tree, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw error instanceof ConfigError ? new ConfigError(error.problems.map((problem) =>
+      ({ ...problem, message: `${problem.message} (${tree.origin})` })), error.status) : error;
+  }
 }
 
 function splitLines(text: string): string[] {

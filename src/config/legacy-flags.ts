@@ -16,6 +16,9 @@ export interface FlagContext {
   /** The text of a file, empty for a directory; throws HostError. */
   readonly readFile: (path: string) => string;
   readonly firmwareFiles: FirmwareFile[];
+  /** Sets the keys of a machine that a file describes in a format of its own; false if the text
+   * names no such file. */
+  readonly readMachine?: (argument: string) => boolean;
   /** `-l comN` without a path: only a start makes it an error. */
   readonly incomplete: string[];
 }
@@ -227,9 +230,13 @@ export const flags: readonly Flag[] = [
     act: setTopology },
   setting("D", "destroy_on_poweroff", "true", "destroy the machine at power-off"),
   setting("e", "x86.strictio", "true", "end at an access to an unknown port"),
-  { letter: "f", argument: "item", help: "[name=]NAME,string=TEXT or ,file=PATH for fw_cfg",
-    act: (argument, { say, readFile, firmwareFiles }) =>
-      setFirmwareFile(argument, { say, readFile, files: firmwareFiles }) },
+  { letter: "f", argument: "item",
+    help: "a machine's file; or for fw_cfg [name=]NAME,string=TEXT or ,file=PATH",
+    act: (argument, { say, readFile, readMachine, firmwareFiles }) => {
+      if (!readMachine?.(argument)) {
+        setFirmwareFile(argument, { say, readFile, files: firmwareFiles });
+      }
+    } },
   { letter: "G", argument: "port", help: "[w][address:]port of the gdb stub", act: setDebugger },
   setting("H", "x86.vmexit_on_hlt", "true", "an idle virtual CPU sleeps"),
   { letter: "h", help: "print this text", act: showUsage },

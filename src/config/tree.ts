@@ -18,6 +18,9 @@ interface Leaf {
 /** Names have a length in bhyve's lists (libnv, NV_NAME_MAX less the NUL). */
 const nameBytesMax = 2047;
 
+/** Walkers of the tree call themselves for every name of a key; bhyve's keys have six. */
+const depthMax = 64;
+
 /** A value with its full key, for those who walk the tree. */
 export interface Entry extends Leaf {
   readonly key: string;
@@ -192,6 +195,11 @@ export class Tree {
   /** Sets the value at a path and makes the nodes on the way. */
   set(path: string, value: string): void {
     const dot = path.lastIndexOf(".");
+    if (path.length > depthMax && path.split(".").length > depthMax) {
+      throw new ConfigError({
+        key: path.slice(0, 40), message: `has more than ${depthMax} names; allowed: up to that`,
+      });
+    }
     const node = dot < 0 ? this.root : this.root.create(path.slice(0, dot));
     if (!node) {
       throw new ConfigError({

@@ -1,0 +1,11 @@
+sudo bhyve -AHPw -c sockets=2,cores=2 -m 4G -S -U 12345678-1234-1234-8234-123456789abc \
+  -l bootrom,/usr/local/share/uefi-firmware/BHYVE_UEFI.fd \
+  -s 0,amd_hostbridge -s 31,lpc \
+  -s 4,nvme,/vm/win/disk0.img,sectorsize=4096 \
+  -s 5,ahci,hd:/vm/win/data.img,ro,cd:/iso/virtio.iso \
+  -s 6,e1000,tap1,mac=58:9c:fc:00:00:01 \
+  -s 7:0,passthru,2/0/0 -s 7:1,passthru,2/0/1 \
+  -s '8,fbuf,rfb=0.0.0.0:5901,w=1280,h=720,password=it'\''s secret,wait' -s 9,xhci,tablet \
+  -s 10,hda,play=/dev/dsp0,rec=/dev/dsp0 \
+  -s 11,virtio-9p,src=/usr/src,ro -s 12,virtio-console,agent=/run/agent.sock \
+  -G w127.0.0.1:1234 -p 0:2 -p 1:3 -l com1,/dev/nmdm1A -l tpm,swtpm,/run/tpm.sock win
