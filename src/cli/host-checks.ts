@@ -4,9 +4,11 @@
  */
 import { charTargetHelp, conflictingTargets, parseCharTarget } from "../backends/char/target.ts";
 import type { CharUse } from "../backends/char/target.ts";
-import { openRawFile } from "../backends/block/raw-file.ts";
+import { openSyncImage } from "../backends/block/open.ts";
+import { isSync } from "../backends/block/spec.ts";
 import { ConfigError, HostError } from "../base/errors.ts";
 import type { Problem } from "../base/errors.ts";
+import { silentLog } from "../base/log.ts";
 import { moduleFiles } from "../config/boot-modules.ts";
 import type { Configuration, DeviceSchemas } from "../config/configuration.ts";
 import { parse } from "../config/options.ts";
@@ -17,6 +19,7 @@ import { blockOptions } from "../devices/block-options.ts";
 import { readBootRom } from "../firmware/boot-rom.ts";
 import { openFile, readWholeFile } from "../host/files.ts";
 import { isTerminal } from "../host/terminal.ts";
+import { readBlockSpec } from "../machine/block.ts";
 import { planMachine } from "../machine/plan.ts";
 import { hypervisorFor } from "./backend.ts";
 
@@ -84,13 +87,11 @@ function diskProblems({ node }: ConfiguredFunction): Problem[] {
   if (!parsed.ok) {
     return []; // The device's own schema reports it.
   }
-  const { path, sectorSize } = parsed.value;
-  return problemsOf(`${node.path}.path`, path, () => {
-    const disk = openRawFile({
-      key: node.path, path, readOnly: true, ...(sectorSize !== undefined && { sectorSize }),
-    });
-    disk.close();
-  });
+  // What lives on a server, or in a program of the user's, is asked only once the machine starts.
+  const spec = { ...readBlockSpec(node), readOnly: true };
+  return isSync(spec) ? problemsOf(`${node.path}.path`, spec.path, () => {
+    void openSyncImage(spec, silentLog).close?.();
+  }) : [];
 }
 
 const serialPorts = ["lpc.com1.path", "lpc.com2.path", "lpc.com3.path", "lpc.com4.path"] as const;

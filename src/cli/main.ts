@@ -50,6 +50,8 @@ async function dispatch(
       return (await import("./config/command.ts")).configCommand(rest, console);
     case "doctor":
       return (await import("./doctor.ts")).doctor(rest, console);
+    case "serve":
+      return (await import("./serve.ts")).serve(rest, console);
     default:
       return serveFlags(argv, console, say);
   }

@@ -9,6 +9,7 @@ export function usage(): string {
     "       tsbhyve --dry-run [flags] [-o key=value ...] name",
     "       tsbhyve help [device | key]",
     "       tsbhyve doctor [--json]",
+    "       tsbhyve serve nbd -o path=disk -o socket=path [-o key=value ...]",
     "",
   ];
   for (const { letter, argument, help } of flags) {

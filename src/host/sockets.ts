@@ -14,7 +14,7 @@ export interface Listener extends HostStream {
 
 /** Listens on a UNIX stream socket; a socket file that nobody serves any more is replaced. */
 export async function listenUnix(path: string): Promise<Listener> {
-  await removeStale(path);
+  await removeStaleSocket(path);
   const listener = await listen({ path });
   const forget = atProcessEnd(() => unlinkIfThere(path));
   return {
@@ -38,7 +38,8 @@ function unlinkIfThere(path: string): void {
   }
 }
 
-async function removeStale(path: string): Promise<void> {
+/** Removes a socket file that nobody serves any more. */
+export async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) {
     return;

@@ -6,15 +6,16 @@ import { needsThread, type BlockSpec } from "../backends/block/spec.ts";
 import { ThreadDisk } from "../backends/block/thread/disk.ts";
 import { ConfigError } from "../base/errors.ts";
 import { createLog, type Log } from "../base/log.ts";
-import { nodeOf, parse } from "../config/options.ts";
+import { nodeOf, parse, type OptionNode } from "../config/options.ts";
 import { blockOptions } from "../devices/block-options.ts";
 import type { WakeWord } from "../fabric/byte-ring.ts";
 import type { BlockBackend } from "../fabric/device.ts";
 import type { PlannedFunction } from "./plan.ts";
 
 /** Reads the keys of a disk; throws ConfigError. */
-export function readBlockSpec({ key, values }: Pick<PlannedFunction, "key" | "values">): BlockSpec {
-  const parsed = parse(blockOptions, nodeOf(values, key));
+export function readBlockSpec(node: OptionNode): BlockSpec {
+  const key = node.path;
+  const parsed = parse(blockOptions, node);
   if (!parsed.ok) {
     throw new ConfigError(parsed.problems);
   }
@@ -50,8 +51,8 @@ export class MachineDisks {
     this.#log = log;
   }
 
-  open(planned: PlannedFunction): BlockBackend {
-    const spec = readBlockSpec(planned);
+  open({ key, values }: PlannedFunction): BlockBackend {
+    const spec = readBlockSpec(nodeOf(values, key));
     const log = createLog((level, message) => this.#log[level](`${spec.key}: ${message}`));
     const disk = needsThread(spec) ? new ThreadDisk(spec, this.#wake, log)
       : new InlineDisk(openSyncImage(spec, log));

@@ -5,6 +5,8 @@ import { FaultyImage } from "./faults.ts";
 import { fileExists } from "../../host/files.ts";
 import type { BlockImage } from "./image.ts";
 import { LayeredImage } from "./layers.ts";
+import { openModule } from "./module.ts";
+import { openNbd } from "./nbd/client.ts";
 import { PacedImage } from "./pacing.ts";
 import { openOverlay, openQcow2 } from "./qcow2/open.ts";
 import { openRam, RamImage } from "./ram.ts";
@@ -54,7 +56,12 @@ function withFaults({ faults, path }: BlockSpec, image: BlockImage): BlockImage 
 }
 
 async function openBackend(spec: BlockSpec, log: Log): Promise<BlockImage> {
-  return openSyncBackend(spec, log);
+  const { key, path, readOnly } = spec;
+  switch (chosenBackend(spec)) {
+    case "nbd": return openNbd({ key, path, readOnly }, log);
+    case "module": return openModule({ key, path, readOnly });
+    default: return openSyncBackend(spec, log);
+  }
 }
 
 function openSyncBackend(spec: BlockSpec, log: Log): BlockImage {

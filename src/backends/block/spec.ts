@@ -49,9 +49,14 @@ export function chosenBackend({ backend, path }: Pick<BlockSpec, "backend" | "pa
   return suffixes.find(([suffix]) => path.toLowerCase().endsWith(suffix))?.[1] ?? "raw";
 }
 
+/** Whether each call of the back end is over when it returns. */
+export function isSync(spec: BlockSpec): boolean {
+  const backend = chosenBackend(spec);
+  return backend !== "nbd" && backend !== "module";
+}
+
 /** Whether requests may take longer than one call, so that the guest should go on meanwhile. */
 export function needsThread(spec: BlockSpec): boolean {
-  const backend = chosenBackend(spec);
   return spec.thread || spec.delayMs > 0 || spec.iops > 0 || spec.bandwidth > 0
-    || spec.onError === "stop" || backend === "nbd" || backend === "module";
+    || spec.onError === "stop" || !isSync(spec);
 }

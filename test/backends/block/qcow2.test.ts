@@ -5,6 +5,7 @@ import { ConfigError, HostError } from "../../../src/base/errors.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import type { BlockImage } from "../../../src/backends/block/image.ts";
 import { openSyncImage } from "../../../src/backends/block/open.ts";
+import { nodeOf } from "../../../src/config/options.ts";
 import { readBlockSpec } from "../../../src/machine/block.ts";
 import { testFolder } from "../../support/folder.ts";
 import { assert, randomSource, seed, test } from "../../support/harness.ts";
@@ -15,7 +16,7 @@ const MiB = 1024 * 1024;
 const diskBytes = 8 * MiB;
 
 function openImage(path: string, values: Readonly<Record<string, string>> = {}): BlockImage {
-  return openSyncImage(readBlockSpec({ key: "pci.0.3.0", values: { path, ...values } }), silentLog);
+  return openSyncImage(readBlockSpec(nodeOf({ path, ...values }, "pci.0.3.0")), silentLog);
 }
 
 function create(name: string, ...options: readonly string[]): string {
