@@ -11,6 +11,9 @@ import { PacedImage } from "./pacing.ts";
 import { openOverlay, openQcow2 } from "./qcow2/open.ts";
 import { openRam, RamImage } from "./ram.ts";
 import { openRawImage } from "./raw-file.ts";
+import { openVhd } from "./vhd.ts";
+import { openVhdx } from "./vhdx.ts";
+import { openVmdk } from "./vmdk.ts";
 import { chosenBackend, type BackendName, type BlockSpec } from "./spec.ts";
 
 /** Opens what can be opened in one go, for the machine's own thread; throws ConfigError. */
@@ -68,6 +71,9 @@ function openSyncBackend(spec: BlockSpec, log: Log): BlockImage {
   const { key, path, readOnly, nocache, sync, sectorSize } = spec;
   switch (chosenBackend(spec)) {
     case "ram": return openRam(key, path);
+    case "vmdk": return orRefuse(spec, () => openVmdk(path));
+    case "vhd": return orRefuse(spec, () => openVhd(path));
+    case "vhdx": return orRefuse(spec, () => openVhdx(path));
     case "qcow2": return orRefuse(spec, () => openQcow2({
       path, readOnly, nocache: false, sync,
       openOther: (other, format) => openBackingFile(spec, other, format, log),
