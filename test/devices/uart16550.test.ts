@@ -11,6 +11,8 @@ const at = {
   lsr: base + 5, msr: base + 6, scr: base + 7,
 } as const;
 const out2 = 8;
+/** After a driver has set the receiver up, nothing arrives for this long. */
+const settleNs = 10 * millisecondNs;
 
 /** The host side: collects output, gives what the test typed. */
 class FakeTerminal implements CharBackend {
@@ -68,6 +70,7 @@ function openUart(interrupts: number) {
   guest.outb(at.fcr, 0x81);
   guest.outb(at.mcr, out2 | 3);
   guest.outb(at.ier, interrupts);
+  guest.clock.advance(settleNs);
   return plugged;
 }
 
@@ -178,6 +181,7 @@ test("a paste larger than the FIFO arrives whole: the rest waits at the host", (
 test("without FIFO one byte is held and interrupts at once", () => {
   const { guest, terminal, irq } = openUart(1);
   guest.outb(at.fcr, 0);
+  guest.clock.advance(settleNs);
   terminal.type(0x61, 0x62);
   assert.equal(irq.level, true);
   assert.equal(guest.inb(at.iir), 0x04);
@@ -251,14 +255,74 @@ test("the divisor hides behind its latch bit", () => {
   assert.deepEqual(terminal.output, []);
 });
 
-test("typed-ahead input that came before the machine is not lost", () => {
+/** A port whose input came before the machine. */
+function typedAhead(...bytes: number[]) {
   const guest = fakeGuest();
   const terminal = new FakeTerminal();
-  terminal.type(0x78);
+  terminal.type(...bytes);
   const uart = new Uart16550({ name: "COM1", base },
     { clock: guest.clock, irq: guest.line("irq4"), backend: terminal });
   uart.attach(guest);
-  assert.equal(guest.inb(at.data), 0x78);
+  return { guest, terminal };
+}
+
+/** Sends a text as drivers do before they have interrupts. */
+function print(guest: FakeGuest, text: string): void {
+  for (const character of text) {
+    guest.inb(at.lsr);
+    guest.outb(at.data, character.charCodeAt(0));
+  }
+  guest.inb(at.lsr);
+}
+
+test("a guest that polls finds what was typed before the machine was there", () => {
+  const { guest } = typedAhead(0x78, 0x79);
+  const read: number[] = [];
+  for (let look = 0; look < 40; look += 1) {
+    if ((guest.inb(at.lsr) & 1) !== 0) {
+      read.push(guest.inb(at.data));
+    }
+  }
+  assert.deepEqual(read, [0x78, 0x79]);
+});
+
+test("input that came early survives a driver that prints, probes, clears and then opens", () => {
+  const early = Array.from({ length: 20 }, (_, index) => 0x61 + index);
+  const { guest, terminal } = typedAhead(...early);
+  for (let line = 0; line < 50; line += 1) {
+    const enabled = guest.inb(at.ier);
+    guest.outb(at.ier, 0);
+    print(guest, "a line of the kernel's log\n");
+    guest.outb(at.ier, enabled);
+  }
+  guest.outb(at.fcr, 0x01); // Linux, serial8250_startup: clear everything, twice, then open.
+  guest.outb(at.fcr, 0x07);
+  guest.outb(at.fcr, 0x00);
+  for (let again = 0; again < 2; again += 1) {
+    for (const register of [at.lsr, at.data, at.iir, at.msr]) {
+      guest.inb(register);
+    }
+  }
+  terminal.type(0x7a);
+  guest.outb(at.ier, 0x05);
+  guest.clock.advance(settleNs / 2);
+  guest.outb(at.fcr, 0x01); // serial8250_do_set_termios: only now the FIFO.
+  guest.outb(at.fcr, 0x81);
+  guest.clock.advance(settleNs);
+  const read: number[] = [];
+  while ((guest.inb(at.lsr) & 1) !== 0) {
+    read.push(guest.inb(at.data));
+  }
+  assert.deepEqual(read, [...early, 0x7a]);
+});
+
+test("a host that is slow makes a printing guest look again; that is no wish for input", () => {
+  const { guest, terminal } = typedAhead(0x78);
+  terminal.accepts = () => false;
+  guest.outb(at.data, 0x21);
+  for (let look = 0; look < 100; look += 1) {
+    assert.equal(guest.inb(at.lsr) & 1, 0);
+  }
 });
 
 let contractTerminal = new FakeTerminal();

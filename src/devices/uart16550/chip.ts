@@ -18,6 +18,13 @@ const retryNs = millisecondNs;
 /** Bytes kept for a host that cannot take them; the guest sees the FIFO as full from 16 on. */
 const pendingMax = fifoBytes;
 
+/** So many looks at an idle line, more than bytes sent, and the guest is waiting for input. */
+const looksForInput = 8;
+
+/** A driver opens the receiver and then sets FIFO and rate, by which the chip forgets what it has:
+ * nothing arrives for this long after either. On a line a byte takes as long. */
+const settleNs = 10 * millisecondNs;
+
 const lsrErrors = lsr.overrun | lsr.parity | lsr.framing | lsr.break;
 const triggerBytes = [1, 4, 8, 14] as const;
 
@@ -42,6 +49,10 @@ function newState() {
     /** Bytes the host could not take yet. */
     pending: new Uint8Array(pendingMax), pendingCount: 0, retryNs: Infinity,
     transmitterEmptied: false,
+    /** Looks at the line status that no byte to send explains, up to `looksForInput`. */
+    looks: 0,
+    /** Input may come from here on; Infinity while it may. */
+    settledNs: Infinity,
     timedOut: false, timeoutNs: Infinity,
   };
 }
@@ -52,6 +63,7 @@ export class UartChip implements Device {
   readonly #backend: CharBackend;
   readonly #timeout: Timer;
   readonly #retry: Timer;
+  readonly #settle: Timer;
   #level = false;
   readonly state = newState();
 
@@ -61,6 +73,7 @@ export class UartChip implements Device {
     this.#backend = env.backend;
     this.#timeout = env.clock.timer(() => this.#timeOut());
     this.#retry = env.clock.timer(() => this.#sendPending());
+    this.#settle = env.clock.timer(() => this.#settled());
   }
 
   /** Starts listening to the host side; input that came earlier is taken now. */
@@ -96,6 +109,7 @@ export class UartChip implements Device {
       this.#keep(byte);
     }
     s.transmitterEmptied = s.pendingCount === 0;
+    s.looks = Math.max(s.looks - 1, 0);
     if ((s.ier & ier.transmitterEmpty) !== 0) {
       this.sync();
     }
@@ -105,6 +119,10 @@ export class UartChip implements Device {
     const s = this.state;
     const gained = value & ~s.ier;
     s.ier = value & 0x0f;
+    s.looks = 0;
+    if ((gained & ier.received) !== 0) {
+      this.#pause();
+    }
     // Enabling the interrupt of an empty transmitter raises it: drivers rely on this to start.
     if ((gained & ier.transmitterEmpty) !== 0 && (s.lsr & lsr.holdingEmpty) !== 0) {
       s.transmitterEmptied = true;
@@ -138,7 +156,7 @@ export class UartChip implements Device {
     }
     // Without the enable bit the other bits are not programmed (datasheet §8.5).
     s.fifoControl = (value & fcr.enable) !== 0 ? value & 0xc9 : 0;
-    this.#fill();
+    this.#pause();
     this.#restartTimeout();
     this.sync();
   }
@@ -164,6 +182,12 @@ export class UartChip implements Device {
   /** The hottest register: a driver polls it before every byte. */
   lineStatus(): number {
     const s = this.state;
+    if (s.looks < looksForInput && (s.lsr & lsr.holdingEmpty) !== 0) {
+      s.looks += 1;
+      if (s.looks === looksForInput) {
+        this.#fill();
+      }
+    }
     const value = s.lsr;
     if ((value & lsrErrors) !== 0) {
       s.lsr &= ~lsrErrors;
@@ -198,12 +222,14 @@ export class UartChip implements Device {
     }
     this.#arm(this.#timeout, s.timeoutNs);
     this.#arm(this.#retry, s.retryNs);
+    this.#arm(this.#settle, s.settledNs);
   }
 
   detach(): void {
     this.#backend.onReadable(() => {});
     this.#timeout.disarm();
     this.#retry.disarm();
+    this.#settle.disarm();
     this.#irq.set(false);
   }
 
@@ -244,10 +270,30 @@ export class UartChip implements Device {
       : cause.none;
   }
 
+  /** The guest wants input: by interrupt, or polling. What comes before would be lost when its
+   * driver finds and clears the chip, so that the host side keeps it. */
+  #listens(): boolean {
+    const s = this.state;
+    return (s.mcr & mcr.loop) === 0 && s.settledNs === Infinity
+      && ((s.ier & ier.received) !== 0 || s.looks === looksForInput);
+  }
+
+  /** The guest sets the chip up; the caller syncs. */
+  #pause(): void {
+    this.state.looks = 0;
+    this.state.settledNs = this.#clock.nowNs() + settleNs;
+  }
+
+  #settled(): void {
+    this.state.settledNs = Infinity;
+    this.#fill();
+    this.sync();
+  }
+
   /** Takes what the host has, as long as there is room: nothing is ever overrun from outside. */
   #fill(): void {
     const s = this.state;
-    if ((s.mcr & mcr.loop) !== 0) {
+    if (!this.#listens()) {
       return;
     }
     const capacity = this.#capacity();
