@@ -139,9 +139,14 @@ function widthOf(size: string, operandWidth: 16 | 32 | 64): Width {
 /** Decodes the ModRM byte's memory form (SDM 2A §2.1.5, tables 2-1 to 2-3). */
 function readMemory(
   cursor: Cursor, modrm: number, rex: number, addressWidth: 16 | 32 | 64, long: boolean,
+  vsib: boolean,
 ): MemoryReference {
   return addressWidth === 16 ? readMemory16(cursor, modrm)
-    : readMemory32(cursor, modrm, rex, long);
+    : readMemory32(cursor, modrm, rex, long, vsib);
+}
+
+function absolute(displacement: bigint): MemoryReference {
+  return { base: -1, index: -1, scale: 0, displacement, ripRelative: false, vectorIndex: false };
 }
 
 const bases16 = [3, 3, 5, 5, -1, -1, 5, 3];
@@ -155,12 +160,12 @@ function readMemory16(cursor: Cursor, modrm: number): MemoryReference {
   return {
     base: direct ? -1 : bases16[rm] ?? -1,
     index: indexes16[rm] ?? -1,
-    scale: 0, displacement, ripRelative: false,
+    scale: 0, displacement, ripRelative: false, vectorIndex: false,
   };
 }
 
 function readMemory32(
-  cursor: Cursor, modrm: number, rex: number, long: boolean,
+  cursor: Cursor, modrm: number, rex: number, long: boolean, vsib: boolean,
 ): MemoryReference {
   const mod = modrm >> 6, rm = modrm & 7;
   let base = rm | ((rex & 1) << 3);
@@ -172,13 +177,13 @@ function readMemory32(
     const sib = cursor.u8();
     scale = sib >> 6;
     index = ((sib >> 3) & 7) | ((rex & 2) << 2);
-    index = index === 4 ? -1 : index;
+    index = index === 4 && !vsib ? -1 : index;
     base = (sib & 7) | ((rex & 1) << 3);
     baseless = mod === 0 && (sib & 7) === 5;
   }
   const displacement = mod === 1 ? cursor.signed(1)
     : mod === 2 || baseless ? cursor.signed(4) : 0n;
-  return { base: baseless ? -1 : base, index, scale, displacement, ripRelative };
+  return { base: baseless ? -1 : base, index, scale, displacement, ripRelative, vectorIndex: vsib };
 }
 
 /** Everything known once the row is chosen; operands read the rest of the bytes. */
@@ -298,7 +303,7 @@ export function operandsOf(
 ): DecodedOperand[] {
   const offsets = row.operands.some((spec) => spec.place === "O");
   const memory = isMemory || offsets
-    ? { base: -1, index: -1, scale: 0, displacement: 0n, ripRelative: false } : undefined;
+    ? absolute(0n) : undefined;
   const context: Context = {
     cursor: new Cursor(new Uint8Array(instructionBytesMax)), prefixes: noPrefixes,
     opcode: row.opcode,
@@ -356,6 +361,15 @@ function registersExist(operands: readonly DecodedOperand[]): boolean {
   });
 }
 
+/** There must be a SIB byte, and three different registers (SDM 2A §2.3.12, table 2-27). */
+function isGather(
+  modrm: number, memory: MemoryReference | undefined, operands: readonly DecodedOperand[],
+): boolean {
+  const registers = operands.flatMap((each) => each.kind === "register" ? [each.number] : []);
+  return memory?.vectorIndex === true && (modrm & 7) === 4
+    && new Set([...registers, memory.index]).size === 3;
+}
+
 function finish(
   cursor: Cursor, prefixes: Prefixes, row: Row, opcode: number, modrm: number, mode: DecodeMode,
 ): DecodeResult {
@@ -364,11 +378,12 @@ function finish(
     cursor, prefixes, modrm, opcode, addressWidth, long: mode.bits === 64,
     operandWidth: operandWidthOf(row, prefixes, mode),
     memory: row.hasModrm && modrm < 0xc0
-      ? readMemory(cursor, modrm, prefixes.rex, addressWidth, mode.bits === 64) : undefined,
+      ? readMemory(cursor, modrm, prefixes.rex, addressWidth, mode.bits === 64,
+        row.options.vsib === true) : undefined,
   };
   if (row.operands.some((spec) => spec.place === "O")) {
     const displacement = cursor.signed(addressWidth / 8);
-    context.memory = { base: -1, index: -1, scale: 0, displacement, ripRelative: false };
+    context.memory = absolute(displacement);
   }
   const operands = row.operands.map((spec) => operandOf(spec, context));
   if (cursor.at > instructionBytesMax) {
@@ -376,6 +391,9 @@ function finish(
   }
   if (cursor.short) {
     return { status: "short" };
+  }
+  if (row.options.vsib === true && !isGather(modrm, context.memory, operands)) {
+    return { status: "undefined" };
   }
   const lockable = row.options.lock === true && operands[0]?.kind === "memory";
   if ((prefixes.locked && !lockable) || !registersExist(operands)) {

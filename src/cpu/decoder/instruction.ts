@@ -24,6 +24,8 @@ export interface MemoryReference {
   readonly scale: number;
   readonly displacement: bigint;
   readonly ripRelative: boolean;
+  /** The index is a vector register (VSIB): the operand has an address for each lane. */
+  readonly vectorIndex: boolean;
 }
 
 export interface Instruction {

@@ -33,6 +33,10 @@ export interface Environment extends TierEnvironment {
   readonly helper: number;
 }
 
+const files = {
+  gpr: registers, xmm: state.xmm, ymm: state.ymmHigh, mmx: mmxRegisters,
+} as const;
+
 export class InterpreterBuilder extends TierBuilder {
   readonly #env: Environment;
   /** What the semantics wrote so far; a first run learns it for a second. */
@@ -81,7 +85,7 @@ export class InterpreterBuilder extends TierBuilder {
   // Registers.
 
   #registerAddress(operand: Operand): [Node, number] {
-    const file = { gpr: registers, xmm: state.xmm, mmx: mmxRegisters }[operand.file];
+    const file = files[operand.file];
     switch (operand.kind) {
       case "first": return [this.#byteField(microOp.first), file];
       case "second": return [this.#byteField(microOp.base), file];
@@ -126,6 +130,29 @@ export class InterpreterBuilder extends TierBuilder {
     if (operand.file === "mmx") {
       fillSignExponent(this.code, address);
     }
+  }
+
+  readWide(operand: Operand): [low: Value, high: Value] {
+    const [address, offset] = operand.kind === "memory"
+      ? [this.hostOf(this.address(operand).node, operand.width, 0), 0]
+      : this.#registerAddress(operand);
+    const distance = operand.kind === "memory" ? 16 : state.ymmHigh - state.xmm;
+    return [this.bind(loadValue(128, address, offset)),
+      this.bind(loadValue(128, address, offset + distance))];
+  }
+
+  writeWide(operand: Operand, low: Value, high: Value): void {
+    this.written.add(operand);
+    if (operand.kind === "memory") {
+      const host = this.hostOf(this.address(operand).node, operand.width, access.write);
+      this.code.store("v128.store", host, low.node);
+      this.code.store("v128.store", host, high.node, 16);
+      this.#commit(host);
+      return;
+    }
+    const [address, offset] = this.#registerAddress(operand);
+    this.code.store("v128.store", address, low.node, offset);
+    this.code.store("v128.store", address, high.node, offset + state.ymmHigh - state.xmm);
   }
 
   /** Writes of 32 bits to a general register clear its upper half. */
@@ -185,6 +212,11 @@ export class InterpreterBuilder extends TierBuilder {
     const name = stores[value.width];
     assert(name !== undefined, `stores of ${value.width} bits exist`);
     this.code.store(name, host, value.node);
+    this.#commit(host);
+  }
+
+  /** What went to a scratch area goes on to its place. */
+  #commit(host: Node): void {
     this.code.if(op("i32.lt_u", host, i32(scratchEnd)), () => this.code.call(this.#env.mmu.commit),
       undefined, false);
   }

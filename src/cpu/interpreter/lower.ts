@@ -128,6 +128,7 @@ MicroOpFields[] {
 /** Puts registers and numbers into the fields that the case reads. */
 function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDescription): void {
   let beside = 0;
+  let isShared = false;
   for (const [index, operand] of instruction.operands.entries()) {
     const kind = defined(each.operands[index], "an operand").kind;
     if (operand.kind === "register") {
@@ -136,6 +137,7 @@ function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDesc
       if (kind === "second") op.base = field;
       if (kind === "third") beside |= field << 8;
       if (kind === "fourth") beside |= field << 16;
+      isShared ||= kind === "third" || kind === "fourth";
     } else if (operand.kind === "immediate") {
       if (kind === "wide") {
         op.displacement = Number(BigInt.asIntN(32, operand.value));
@@ -145,7 +147,7 @@ function setOperands(op: MicroOpFields, instruction: Instruction, each: CaseDesc
       }
     }
   }
-  if (beside !== 0) {
+  if (isShared) {
     // The manual has no instruction with three registers and more than a byte of immediate.
     op.immediate = (op.immediate & 0xff) | beside;
   }

@@ -12,3 +12,5 @@ import "./sse-shuffle.ts";
 import "./sse-float.ts";
 import "./sse-convert.ts";
 import "./sse-strings.ts";
+import "./vector-tests.ts";
+import "./avx.ts";

@@ -92,6 +92,11 @@ export abstract class SemanticsBuilder {
   // MMX and SSE.
   /** Raises #UD or #NM where control registers forbid the unit, #MF where the x87 has one. */
   abstract requireSimd(sse: boolean, mmx: boolean): void;
+  /** Raises #UD or #NM where control registers and XCR0 forbid AVX. */
+  abstract requireAvx(): void;
+  /** The lower and the upper half of an operand of 256 bits; all of it, or a fault. */
+  abstract readWide(operand: Operand): [low: Value, high: Value];
+  abstract writeWide(operand: Operand, low: Value, high: Value): void;
   /** TOP becomes 0 and all x87 registers are in use. */
   abstract enterMmx(): void;
   abstract mxcsr(): Value;

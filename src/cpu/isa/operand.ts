@@ -6,8 +6,8 @@ export interface Operand {
   readonly kind: "first" | "second" | "third" | "fourth" | "memory" | "immediate"
     /** A 64-bit immediate (MOV r64, imm64). */
     | "wide";
-  /** The register file, for the first three kinds. */
-  readonly file: "gpr" | "xmm" | "mmx";
+  /** The register file, for registers; `ymm` are bits 255:128 of vector registers. */
+  readonly file: "gpr" | "xmm" | "ymm" | "mmx";
   readonly width: Width;
 }
 

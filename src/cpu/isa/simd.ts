@@ -7,25 +7,50 @@ import { vector } from "../layout.ts";
 import { i32, i64, onLane, op, select, simd, v128, type Node } from "../wasm/code.ts";
 import type { VectorOp } from "../wasm/opcodes.ts";
 import type { Operand, SemanticsBuilder } from "./builder.ts";
-import { define, type SemanticFunction } from "./table.ts";
+import { define, row, type RowOptions, type SemanticFunction } from "./table.ts";
 import { clean, unsigned64, Value, type Width } from "./value.ts";
+import { runBehindVex } from "./vex.ts";
 
-export interface SimdOptions {
-  /** 128-bit memory operands may stand anywhere. */
-  readonly unaligned?: boolean;
-  /** Hard cases go to the helper of the same name. */
-  readonly helped?: boolean;
+/** An operand of a vector rule. */
+export interface VectorOperand extends Operand {
+  /** Stands for 128 bits of an operand: read before, or to be written later (see vex.ts). */
+  readonly part?: {
+    readonly value?: Value;
+    readonly put?: (value: Value) => void;
+    /** Which half of a register of 256 bits. */
+    readonly half: 0 | 1;
+  };
 }
 
-/** Says what a vector instruction does, once its registers may be used. */
-export function defineSimd(
-  mnemonic: string, run: SemanticFunction, options: SimdOptions = {},
-): void {
+/** What a vector instruction does; the first operand is source and destination. */
+export type VectorRule = (x: SemanticsBuilder, ...operands: VectorOperand[]) => void;
+
+export interface SimdOptions {
+  /** Wide memory operands may stand anywhere, or nowhere but at multiples of their size even
+   * behind VEX. */
+  readonly alignment?: "free" | "strict";
+  /** Hard cases go to the helper of the same name. */
+  readonly helped?: boolean;
+  /** A source of 128 bits counts for both halves of 256, where else each has its own part. */
+  readonly sharedSource?: boolean;
+  /** How many bits of a general register each half fills. */
+  readonly maskBits?: number;
+}
+
+/** Says what a vector instruction does once its registers may be used, and its form behind VEX,
+ * which has a `v` in front of its name. */
+export function defineSimd(mnemonic: string, run: VectorRule, options: SimdOptions = {}): void {
+  defineSse(mnemonic, run, options);
+  defineVex(`v${mnemonic}`, run, options);
+}
+
+/** Says what an MMX or SSE instruction does. */
+export function defineSse(mnemonic: string, run: VectorRule, options: SimdOptions = {}): void {
   define(mnemonic, (x, ...operands) => {
     const mmx = operands.some((operand) => operand.file === "mmx");
     const xmm = operands.some((operand) => operand.file === "xmm");
     x.requireSimd(xmm, mmx);
-    if (options.unaligned !== true) {
+    if (options.alignment !== "free") {
       requireAlignment(x, operands);
     }
     run(x, ...operands);
@@ -35,19 +60,57 @@ export function defineSimd(
   }, { cold: true, helped: options.helped ?? false });
 }
 
-/** 128-bit memory operands stand at multiples of 16, else #GP(0) (SDM 1 §4.1.1). */
+/** Says what an instruction does that exists behind VEX only. */
+export function defineVex(mnemonic: string, run: VectorRule, options: SimdOptions = {}): void {
+  define(mnemonic, (x, ...operands) => {
+    x.requireAvx();
+    if (options.alignment === "strict") {
+      requireAlignment(x, operands);
+    }
+    runBehindVex(x, run, operands, options);
+  }, { cold: true, helped: options.helped ?? false });
+}
+
+/** The same for one whose halves depend on each other: the rule gets operands of 256 bits. */
+export function defineWhole(mnemonic: string, run: SemanticFunction): void {
+  define(mnemonic, (x, ...operands) => {
+    x.requireAvx();
+    run(x, ...operands);
+  }, { cold: true });
+}
+
+/** Adds the form of an instruction that stands behind VEX. */
+export function vexRow(
+  mnemonic: string, operands: string, encoding: string, options: RowOptions = {},
+): void {
+  row(`v${mnemonic}`, operands, `VEX ${encoding}`, { feature: "avx", ...options });
+}
+
+/** Wide memory operands stand at multiples of their size, else #GP(0) (SDM 1 §4.1.1, §14.9). */
 function requireAlignment(x: SemanticsBuilder, operands: readonly Operand[]): void {
   for (const operand of operands) {
-    if (operand.kind === "memory" && operand.width === 128) {
+    if (operand.kind === "memory" && operand.width >= 128) {
       const low = x.truncate(x.address(operand), 32);
-      x.when(new Value(op("i32.and", low.node, i32(15)), 32, true), () => x.raise(vector.gp),
-        undefined, false);
+      const rest = op("i32.and", low.node, i32(operand.width / 8 - 1));
+      x.when(new Value(rest, 32, true), () => x.raise(vector.gp), undefined, false);
     }
   }
 }
 
+export function read(x: SemanticsBuilder, operand: VectorOperand): Value {
+  return operand.part?.value ?? x.read(operand);
+}
+
+export function write(x: SemanticsBuilder, operand: VectorOperand, value: Value): void {
+  if (operand.part?.put === undefined) {
+    x.write(operand, value);
+  } else {
+    operand.part.put(value);
+  }
+}
+
 /** The whole register behind an operand that names part of it. */
-export function whole(operand: Operand): Operand {
+export function whole(operand: VectorOperand): VectorOperand {
   return { ...operand, width: 128 };
 }
 
@@ -71,8 +134,8 @@ export function lowOf(node: Node, width: Width): Value {
   }
 }
 
-export function readVector(x: SemanticsBuilder, operand: Operand): Node {
-  return spread(x.read(operand));
+export function readVector(x: SemanticsBuilder, operand: VectorOperand): Node {
+  return spread(read(x, operand));
 }
 
 /** The value with zeros above it, to fill a register. */
@@ -106,8 +169,16 @@ export function every(bits: 8 | 16 | 32 | 64, value: number | bigint): Node {
 }
 
 /** An immediate as an i32 node. */
-export function immediate(x: SemanticsBuilder, operand: Operand): Node {
+export function immediate(x: SemanticsBuilder, operand: VectorOperand): Node {
   return clean(x.read(operand));
+}
+
+/** The part of an immediate that is about this half: each has `bits` of its own. */
+export function ownImmediate(
+  x: SemanticsBuilder, control: VectorOperand, target: VectorOperand, bits: number,
+): Node {
+  const all = immediate(x, control);
+  return target.part?.half === 1 ? op("i32.shr_u", all, i32(bits)) : all;
 }
 
 /** `all` when the number is above `limit` (unsigned, 64 bits), else `some`. */
@@ -133,10 +204,10 @@ export function by(name: VectorOp): Compute {
 }
 
 /** destination = compute(destination, source). */
-export function combine(compute: Compute): SemanticFunction {
+export function combine(compute: Compute): VectorRule {
   return (x, target, source) => {
     const b = readVector(x, source);
     const a = readVector(x, target);
-    x.write(target, lowOf(compute(a, b), target.width));
+    write(x, target, lowOf(compute(a, b), target.width));
   };
 }

@@ -1,16 +1,18 @@
 /** Conversions of SSE (SDM 1 §11.4.4). */
 import { f64, i64, op, simd, type Node } from "../wasm/code.ts";
-import type { Operand, SemanticsBuilder } from "./builder.ts";
+import type { SemanticsBuilder } from "./builder.ts";
 import {
   allLanes, condition, isNumber, isOrdinary, isZero, keepsControls, mayRound,
 } from "./sse-checks.ts";
-import { defineSimd, every, lowOf, readVector } from "./simd.ts";
+import {
+  defineSimd, every, lowOf, read, readVector, vexRow, write, type VectorOperand,
+} from "./simd.ts";
 import { defineHelpers, row } from "./table.ts";
 import { Value } from "./value.ts";
 
 /** Writes the low part of a vector, or all of it, where `sound`; else the helper does it. */
-function writeIf(x: SemanticsBuilder, sound: Node, target: Operand, result: Node): void {
-  x.when(condition(sound), () => x.write(target, lowOf(result, target.width)),
+function writeIf(x: SemanticsBuilder, sound: Node, target: VectorOperand, result: Node): void {
+  x.when(condition(sound), () => write(x, target, lowOf(result, target.width)),
     () => x.helper(), true);
 }
 
@@ -18,29 +20,30 @@ function writeIf(x: SemanticsBuilder, sound: Node, target: Operand, result: Node
 
 /** Numbers of up to this magnitude are exact in either format. */
 const exactMagnitude = { sd: 1n << 53n, ss: 1n << 24n };
-for (const [suffix, prefix, target] of [["sd", "F2", "Vq"], ["ss", "F3", "Vd"]] as const) {
+for (const [suffix, prefix, size] of [["sd", "F2", "q"], ["ss", "F3", "d"]] as const) {
   defineSimd(`cvtsi2${suffix}`, (x, into, source) => {
-    const value = x.read(source).node;
+    const value = read(x, source).node;
     const from = source.width === 64 ? "i64" : "i32";
     const result = suffix === "sd"
       ? new Value(op("i64.reinterpret_f64", op(`f64.convert_${from}_s`, value)), 64, true)
       : new Value(op("i32.reinterpret_f32", op(`f32.convert_${from}_s`, value)), 32, true);
     if (suffix === "sd" && source.width === 32) {
-      x.write(into, result);
+      write(x, into, result);
       return;
     }
     const magnitude = exactMagnitude[suffix];
     const long = source.width === 64 ? value : op("i64.extend_i32_s", value);
     const exact = op("i64.le_u", op("i64.add", long, i64(magnitude)), i64(magnitude * 2n));
-    x.when(condition(op("i32.or", exact, mayRound(x))), () => x.write(into, result),
+    x.when(condition(op("i32.or", exact, mayRound(x))), () => write(x, into, result),
       () => x.helper(), true);
   }, { helped: true });
-  row(`cvtsi2${suffix}`, `${target},Ey`, `${prefix} 0F 2A`);
+  row(`cvtsi2${suffix}`, `V${size},Ey`, `${prefix} 0F 2A`);
+  vexRow(`cvtsi2${suffix}`, `V${size},H${size},Ey`, `${prefix} 0F 2A`);
 }
 
 /** The source as one double, exactly. */
-function scalar(x: SemanticsBuilder, source: Operand): Node {
-  const value = x.read(source).node;
+function scalar(x: SemanticsBuilder, source: VectorOperand): Node {
+  const value = read(x, source).node;
   return source.width === 64 ? op("f64.reinterpret_i64", value)
     : op("f64.promote_f32", op("f32.reinterpret_i32", value));
 }
@@ -58,10 +61,11 @@ for (const [suffix, prefix, from] of [["sd", "F2", "Wq"], ["ss", "F3", "Wd"]] as
       // The conversion traps out of range, so it must not be computed before the test.
       x.when(condition(sound), () => {
         const name = target.width === 64 ? "i64.trunc_f64_s" : "i32.trunc_f64_s";
-        x.write(target, new Value(op(name, whole), target.width, true));
+        write(x, target, new Value(op(name, whole), target.width, true));
       }, () => x.helper(), true);
     }, { helped: true });
     row(`${mnemonic}${suffix}2si`, `Gy,${from}`, `${prefix} 0F ${opcode}`);
+    vexRow(`${mnemonic}${suffix}2si`, `Gy,${from}`, `${prefix} 0F ${opcode}`);
   }
 }
 
@@ -77,6 +81,9 @@ for (const [mnemonic, operands, prefix] of [
   }, { helped: true });
   row(mnemonic, operands, `${prefix} 0F 5A`);
 }
+vexRow("cvtss2sd", "Vq,Hq,Wd", "F3 0F 5A");
+vexRow("cvtps2pd", "Vo,Wq", "L0 np 0F 5A");
+vexRow("cvtps2pd", "Vqq,Wo", "L1 np 0F 5A");
 for (const [mnemonic, operands, prefix] of [
   ["cvtsd2ss", "Vd,Wq", "F2"], ["cvtpd2ps", "Vo,Wo", "66"],
 ] as const) {
@@ -93,6 +100,9 @@ for (const [mnemonic, operands, prefix] of [
   }, { helped: true });
   row(mnemonic, operands, `${prefix} 0F 5A`);
 }
+vexRow("cvtsd2ss", "Vd,Hd,Wq", "F2 0F 5A");
+vexRow("cvtpd2ps", "Vo,Wo", "L0 66 0F 5A");
+vexRow("cvtpd2ps", "Vo,Wqq", "L1 66 0F 5A");
 
 /** Widened singles above the smallest normal one, and finite. */
 function singlesAreOrdinary(widened: Node): Node {
@@ -104,9 +114,11 @@ function singlesAreOrdinary(widened: Node): Node {
 // Packed integers of 32 bits.
 
 defineSimd("cvtdq2pd", (x, target, source) => {
-  x.write(target, lowOf(simd("f64x2.convert_low_i32x4_s", readVector(x, source)), 128));
+  write(x, target, lowOf(simd("f64x2.convert_low_i32x4_s", readVector(x, source)), 128));
 });
 row("cvtdq2pd", "Vo,Wq", "F3 0F E6");
+vexRow("cvtdq2pd", "Vo,Wq", "L0 F3 0F E6");
+vexRow("cvtdq2pd", "Vqq,Wo", "L1 F3 0F E6");
 defineSimd("cvtdq2ps", (x, target, source) => {
   const a = readVector(x, source);
   const magnitude = every(32, exactMagnitude.ss);
@@ -116,6 +128,7 @@ defineSimd("cvtdq2ps", (x, target, source) => {
   writeIf(x, op("i32.or", exact, mayRound(x)), target, simd("f32x4.convert_i32x4_s", a));
 }, { helped: true });
 row("cvtdq2ps", "Vo,Wo", "np 0F 5B");
+vexRow("cvtdq2ps", "Vx,Wx", "np 0F 5B");
 
 const singleLimits = { low: 0xcf00_0000, high: 0x4f00_0000 };
 const doubleLimits = { low: 0xc1e0_0000_0000_0000n, high: 0x41e0_0000_0000_0000n };
@@ -133,6 +146,7 @@ for (const [mnemonic, prefix, rounding] of [
       simd("i32x4.trunc_sat_f32x4_s", whole));
   }, { helped: true });
   row(mnemonic, "Vo,Wo", `${prefix} 0F 5B`);
+  vexRow(mnemonic, "Vx,Wx", `${prefix} 0F 5B`);
 }
 for (const [mnemonic, prefix, rounding] of [
   ["cvttpd2dq", "66", "f64x2.trunc"], ["cvtpd2dq", "F2", "f64x2.nearest"],
@@ -148,6 +162,8 @@ for (const [mnemonic, prefix, rounding] of [
       simd("i32x4.trunc_sat_f64x2_s_zero", whole));
   }, { helped: true });
   row(mnemonic, "Vo,Wo", `${prefix} 0F E6`);
+  vexRow(mnemonic, "Vo,Wo", `L0 ${prefix} 0F E6`);
+  vexRow(mnemonic, "Vo,Wqq", `L1 ${prefix} 0F E6`);
 }
 
 // With MMX registers: rare.

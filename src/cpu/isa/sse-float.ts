@@ -5,28 +5,32 @@
  */
 import { i32, op, select, shuffle, simd, type Node } from "../wasm/code.ts";
 import type { VectorOp } from "../wasm/opcodes.ts";
-import type { Operand, SemanticsBuilder } from "./builder.ts";
+import type { SemanticsBuilder } from "./builder.ts";
 import {
   allLanes, compareFlags, condition, exactAddition, exactProduct, isNumber, isOrdinary, isZero,
   keepsControls, mayRound, type Shape,
 } from "./sse-checks.ts";
-import { defineSimd, every, immediate, lanes, lowOf, readVector, zero, type Compute } from
-  "./simd.ts";
+import {
+  defineSimd, every, immediate, lanes, lowOf, readVector, vexRow, write, zero, type Compute,
+  type VectorOperand,
+} from "./simd.ts";
 import { defineHelpers, row, type RowOptions } from "./table.ts";
 
 type Check = (shape: Shape, a: Node, b: Node, result: Node) => Node;
 
 /** The four forms of an instruction: packed and scalar, single and double. */
 const forms = [
-  ["ps", "np", "Vo,Wo", "f32x4"], ["pd", "66", "Vo,Wo", "f64x2"],
-  ["ss", "F3", "Vd,Wd", "f32x4"], ["sd", "F2", "Vq,Wq", "f64x2"],
+  ["ps", "np", "Vo,Wo", "f32x4", "Vx,Hx,Wx"], ["pd", "66", "Vo,Wo", "f64x2", "Vx,Hx,Wx"],
+  ["ss", "F3", "Vd,Wd", "f32x4", "Vd,Hd,Wd"], ["sd", "F2", "Vq,Wq", "f64x2", "Vq,Hq,Wq"],
 ] as const;
+/** Packed forms of one operand need no first source. */
+const unary = (vex: string) => vex.replace("Hx,", "");
 
 /** Writes `result` where `sound`, else has the helper do it all. */
 function guarded(
-  x: SemanticsBuilder, target: Operand, sound: Node, result: Node,
+  x: SemanticsBuilder, target: VectorOperand, sound: Node, result: Node,
 ): void {
-  x.when(condition(sound), () => x.write(target, lowOf(result, target.width)),
+  x.when(condition(sound), () => write(x, target, lowOf(result, target.width)),
     () => x.helper(), true);
 }
 
@@ -42,7 +46,8 @@ interface Arithmetic {
 
 /** destination = compute(destination, source), rounded. */
 function rounded(
-  x: SemanticsBuilder, target: Operand, source: Operand, shape: Shape, how: Arithmetic,
+  x: SemanticsBuilder, target: VectorOperand, source: VectorOperand, shape: Shape,
+  how: Arithmetic,
 ): void {
   const b = readVector(x, source), a = how.unary ? b : readVector(x, target);
   const result = how.compute(shape)(a, b);
@@ -51,7 +56,7 @@ function rounded(
     guarded(x, target, usual, result);
     return;
   }
-  x.when(condition(usual), () => x.write(target, lowOf(result, target.width)), () => {
+  x.when(condition(usual), () => write(x, target, lowOf(result, target.width)), () => {
     const sound = op("i32.and", keepsControls(x), op("i32.and",
       ordinaryLanes(shape, how, a, b, result), allLanes(shape, how.exact(shape, a, b, result))));
     guarded(x, target, sound, result);
@@ -94,29 +99,32 @@ const squareRoot: Arithmetic = {
 for (const [mnemonic, opcode, how] of [
   ["add", "58", add], ["mul", "59", multiply], ["sub", "5C", subtract], ["div", "5E", divide],
 ] as const) {
-  for (const [suffix, prefix, operands, shape] of forms) {
+  for (const [suffix, prefix, operands, shape, vex] of forms) {
     defineSimd(mnemonic + suffix, (x, target, source) =>
       rounded(x, target, source, shape, how), { helped: true });
     row(mnemonic + suffix, operands, `${prefix} 0F ${opcode}`);
+    vexRow(mnemonic + suffix, vex, `${prefix} 0F ${opcode}`);
   }
 }
-for (const [suffix, prefix, operands, shape] of forms) {
+for (const [suffix, prefix, operands, shape, vex] of forms) {
   defineSimd(`sqrt${suffix}`, (x, target, source) => {
     rounded(x, target, source, shape, squareRoot);
   }, { helped: true });
   row(`sqrt${suffix}`, operands, `${prefix} 0F 51`);
+  vexRow(`sqrt${suffix}`, unary(vex), `${prefix} 0F 51`);
 }
 
 // Minimum and maximum: the source wins where neither is smaller.
 
 for (const [mnemonic, opcode, name] of [["min", "5D", "pmin"], ["max", "5F", "pmax"]] as const) {
-  for (const [suffix, prefix, operands, shape] of forms) {
+  for (const [suffix, prefix, operands, shape, vex] of forms) {
     defineSimd(mnemonic + suffix, (x, target, source) => {
       const b = readVector(x, source), a = readVector(x, target);
       const numbers = simd("v128.and", isNumber(shape, a), isNumber(shape, b));
       guarded(x, target, allLanes(shape, numbers), simd(`${shape}.${name}`, b, a));
     }, { helped: true });
     row(mnemonic + suffix, operands, `${prefix} 0F ${opcode}`);
+    vexRow(mnemonic + suffix, vex, `${prefix} 0F ${opcode}`);
   }
 }
 
@@ -137,6 +145,7 @@ for (const [suffix, prefix, shape, bytes] of [
         ordinaryLanes(shape, how, even, odd, result)), result);
     }, { helped: true });
     row(mnemonic + suffix, "Vo,Wo", `${prefix} 0F ${opcode}`, sse3);
+    vexRow(mnemonic + suffix, "Vx,Hx,Wx", `${prefix} 0F ${opcode}`);
   }
   const evenSigns = bytes === 4 ? lanes(32, [1 << 31, 0, 1 << 31, 0])
     : lanes(64, [1n << 63n, 0]);
@@ -147,10 +156,12 @@ for (const [suffix, prefix, shape, bytes] of [
       result);
   }, { helped: true });
   row(`addsub${suffix}`, "Vo,Wo", `${prefix} 0F D0`, sse3);
+  vexRow(`addsub${suffix}`, "Vx,Hx,Wx", `${prefix} 0F D0`);
 }
 
 // Comparisons.
 
+/** Of the 32 predicates behind VEX those that differ in bits above 2 differ for NaNs only. */
 function predicate(shape: Shape, control: Node, a: Node, b: Node): Node {
   const among = (bit: number, yes: Node, no: Node) =>
     select(op("i32.and", control, i32(bit)), yes, no);
@@ -160,13 +171,14 @@ function predicate(shape: Shape, control: Node, a: Node, b: Node): Node {
   return among(4, simd("v128.not", positive), positive);
 }
 
-for (const [suffix, prefix, operands, shape] of forms) {
+for (const [suffix, prefix, operands, shape, vex] of forms) {
   defineSimd(`cmp${suffix}`, (x, target, source, control) => {
     const b = readVector(x, source), a = readVector(x, target);
     const numbers = simd("v128.and", isNumber(shape, a), isNumber(shape, b));
     guarded(x, target, allLanes(shape, numbers), predicate(shape, immediate(x, control), a, b));
   }, { helped: true });
   row(`cmp${suffix}`, `${operands},Ib`, `${prefix} 0F C2`);
+  vexRow(`cmp${suffix}`, `${vex},Ib`, `${prefix} 0F C2`);
 }
 
 for (const [mnemonic, opcode] of [["ucomi", "2E"], ["comi", "2F"]] as const) {
@@ -180,16 +192,15 @@ for (const [mnemonic, opcode] of [["ucomi", "2E"], ["comi", "2F"]] as const) {
       compareFlags(x, shape, a, b);
     }, { helped: true });
     row(mnemonic + suffix, operands, `${prefix} 0F ${opcode}`);
+    vexRow(mnemonic + suffix, operands, `${prefix} 0F ${opcode}`);
   }
 }
 
 // ROUNDPS and its kin.
 
 const roundings = ["nearest", "floor", "ceil", "trunc"] as const;
-for (const [suffix, opcode, operands, shape] of [
-  ["ps", "08", "Vo,Wo", "f32x4"], ["pd", "09", "Vo,Wo", "f64x2"],
-  ["ss", "0A", "Vd,Wd", "f32x4"], ["sd", "0B", "Vq,Wq", "f64x2"],
-] as const) {
+for (const [number, [suffix, , operands, shape, vex]] of forms.entries()) {
+  const opcode = `0${(8 + number).toString(16).toUpperCase()}`;
   defineSimd(`round${suffix}`, (x, target, source, control) => {
     const a = readVector(x, source);
     const bits = immediate(x, control);
@@ -211,14 +222,20 @@ for (const [suffix, opcode, operands, shape] of [
     guarded(x, target, sound, result);
   }, { helped: true });
   row(`round${suffix}`, `${operands},Ib`, `66 0F 3A ${opcode}`, { feature: "sse4.1" });
+  vexRow(`round${suffix}`, `${unary(vex)},Ib`, `66 0F 3A ${opcode}`);
 }
 
 // Rare, or approximate: all in the helper.
 
-defineHelpers("rcpps", "rcpss", "rsqrtps", "rsqrtss", "dpps", "dppd");
-row("rcpps", "Vo,Wo", "np 0F 53");
-row("rcpss", "Vd,Wd", "F3 0F 53");
-row("rsqrtps", "Vo,Wo", "np 0F 52");
-row("rsqrtss", "Vd,Wd", "F3 0F 52");
+for (const [mnemonic, opcode] of [["rsqrt", "52"], ["rcp", "53"]] as const) {
+  for (const [suffix, prefix, operands, , vex] of [forms[0], forms[2]]) {
+    defineHelpers(mnemonic + suffix, `v${mnemonic}${suffix}`);
+    row(mnemonic + suffix, operands, `${prefix} 0F ${opcode}`);
+    vexRow(mnemonic + suffix, unary(vex), `${prefix} 0F ${opcode}`);
+  }
+}
+defineHelpers("dpps", "dppd", "vdpps", "vdppd");
 row("dpps", "Vo,Wo,Ib", "66 0F 3A 40", { feature: "sse4.1" });
 row("dppd", "Vo,Wo,Ib", "66 0F 3A 41", { feature: "sse4.1" });
+vexRow("dpps", "Vx,Hx,Wx,Ib", "66 0F 3A 40");
+vexRow("dppd", "Vo,Ho,Wo,Ib", "L0 66 0F 3A 41");

@@ -2,23 +2,29 @@
 import { i32, onLane, op, shuffle, simd, type Node } from "../wasm/code.ts";
 import type { VectorOp } from "../wasm/opcodes.ts";
 import {
-  atMost, by, byteNumbers, combine, defineSimd, every, immediate, lanes, lowOf, readVector,
-  whereAbove, zero, type Compute,
+  atMost, by, byteNumbers, combine, defineSimd, every, immediate, lanes, lowOf, ownImmediate, read,
+  readVector, vexRow, whereAbove, write, zero, type Compute,
 } from "./simd.ts";
 import { row, type RowOptions } from "./table.ts";
-import { unsigned64, Value } from "./value.ts";
+import { unsigned64 } from "./value.ts";
 
-/** An instruction with the same opcode for MMX and XMM registers. */
-function both(mnemonic: string, opcode: string, compute: Compute, options: RowOptions = {}): void {
+const wideFeature = "avx2";
+
+/** An instruction with the same opcode for MMX and vector registers. */
+function both(
+  mnemonic: string, opcode: string, compute: Compute, options: RowOptions = {}, vex = "Vx,Hx,Wx",
+): void {
   defineSimd(mnemonic, combine(compute));
   row(mnemonic, "Pq,Qq", `np 0F ${opcode}`, options);
   row(mnemonic, "Vo,Wo", `66 0F ${opcode}`, options);
+  vexRow(mnemonic, vex, `66 0F ${opcode}`, { wideFeature });
 }
 
-/** An instruction of XMM registers only. */
+/** An instruction of vector registers only. */
 function wide(mnemonic: string, opcode: string, compute: Compute, feature: string): void {
   defineSimd(mnemonic, combine(compute));
   row(mnemonic, "Vo,Wo", `66 0F ${opcode}`, { feature });
+  vexRow(mnemonic, "Vx,Hx,Wx", `66 0F ${opcode}`, { wideFeature });
 }
 
 const plain: readonly (readonly [string, string, VectorOp])[] = [
@@ -62,8 +68,10 @@ for (const [mnemonic, opcode, compute] of [
   ["xorp", "57", by("v128.xor")],
 ] as const) {
   defineSimd(mnemonic, combine(compute));
-  row(mnemonic, "Vo,Wo", `np 0F ${opcode}`);
-  row(mnemonic, "Vo,Wo", `66 0F ${opcode}`);
+  for (const prefix of ["np", "66"]) {
+    row(mnemonic, "Vo,Wo", `${prefix} 0F ${opcode}`);
+    vexRow(mnemonic, "Vx,Hx,Wx", `${prefix} 0F ${opcode}`);
+  }
 }
 
 // Products.
@@ -123,10 +131,11 @@ for (const [mnemonic, opcode, bytes, name] of horizontal) {
   defineSimd(mnemonic, (x, target, source) => {
     const b = readVector(x, source), a = readVector(x, target);
     const [even, odd] = pairs(bytes, a, b, target.width === 64);
-    x.write(target, lowOf(simd(name, even, odd), target.width));
+    write(x, target, lowOf(simd(name, even, odd), target.width));
   });
   row(mnemonic, "Pq,Qq", `np 0F 38 ${opcode}`, { feature: "ssse3" });
   row(mnemonic, "Vo,Wo", `66 0F 38 ${opcode}`, { feature: "ssse3" });
+  vexRow(mnemonic, "Vx,Hx,Wx", `66 0F 38 ${opcode}`, { wideFeature });
 }
 
 const signs = [
@@ -139,7 +148,7 @@ for (const [letter, sign, absolute, bits, shape] of signs) {
     return simd("v128.andnot", turned, simd(`${shape}.eq`, b, zero()));
   }, { feature: "ssse3" });
   both(`pabs${letter}`, `38 ${absolute}`, (_a, b) => simd(`${shape}.abs`, b),
-    { feature: "ssse3" });
+    { feature: "ssse3" }, "Vx,Wx");
 }
 
 // Shifts.
@@ -159,15 +168,17 @@ for (const [mnemonic, opcode, group, reg, name, bits] of shifts) {
     return whereAbove(count, bits - 1, all, some);
   };
   defineSimd(mnemonic, (x, target, source) => {
-    const count = x.read(source);
+    const count = read(x, source);
     const amount = source.kind === "immediate"
       ? unsigned64(count) : onLane("i64x2.extract_lane", 0, readVector(x, source));
-    x.write(target, lowOf(shifted(readVector(x, target), amount), target.width));
-  });
+    write(x, target, lowOf(shifted(readVector(x, target), amount), target.width));
+  }, { sharedSource: true });
   row(mnemonic, "Pq,Qq", `np 0F ${opcode}`);
   row(mnemonic, "Vo,Wo", `66 0F ${opcode}`);
   row(mnemonic, "Nq,Ib", `np 0F ${group} /${reg}`);
   row(mnemonic, "Uo,Ib", `66 0F ${group} /${reg}`);
+  vexRow(mnemonic, "Vx,Hx,Wo", `66 0F ${opcode}`, { wideFeature });
+  vexRow(mnemonic, "Hx,Ux,Ib", `66 0F ${group} /${reg}`, { wideFeature });
 }
 for (const [mnemonic, reg, name] of [
   ["psrldq", 3, "i8x16.add"], ["pslldq", 7, "i8x16.sub"],
@@ -175,12 +186,13 @@ for (const [mnemonic, reg, name] of [
   defineSimd(mnemonic, (x, target, source) => {
     const count = simd("i8x16.splat", atMost(immediate(x, source), 16));
     const places = simd(name, byteNumbers(), count);
-    x.write(target, lowOf(simd("i8x16.swizzle", readVector(x, target), places), 128));
+    write(x, target, lowOf(simd("i8x16.swizzle", readVector(x, target), places), 128));
   });
   row(mnemonic, "Uo,Ib", `66 0F 73 /${reg}`);
+  vexRow(mnemonic, "Hx,Ux,Ib", `66 0F 73 /${reg}`, { wideFeature });
 }
 
-// SSE4.1: minimum with its place, sums of differences, PTEST.
+// SSE4.1: minimum with its place, sums of differences.
 
 defineSimd("phminposuw", (x, target, source) => {
   const words = readVector(x, source);
@@ -197,13 +209,14 @@ defineSimd("phminposuw", (x, target, source) => {
     shuffle([4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7], two, two));
   const found = onLane("i32x4.extract_lane", 0, one);
   const swapped = op("i32.rotl", found, i32(16));
-  x.write(target, lowOf(onLane("i32x4.replace_lane", 0, zero(), swapped), 128));
+  write(x, target, lowOf(onLane("i32x4.replace_lane", 0, zero(), swapped), 128));
 });
 row("phminposuw", "Vo,Wo", "66 0F 38 41", { feature: "sse4.1" });
+vexRow("phminposuw", "Vo,Wo", "L0 66 0F 38 41");
 
 defineSimd("mpsadbw", (x, target, source, control) => {
   const b = readVector(x, source), a = readVector(x, target);
-  const bits = immediate(x, control);
+  const bits = ownImmediate(x, control, target, 3);
   const splatByte = (value: Node) => simd("i8x16.splat", value);
   const block = op("i32.shl", op("i32.and", bits, i32(3)), i32(2));
   const start = op("i32.and", bits, i32(4));
@@ -215,17 +228,7 @@ defineSimd("mpsadbw", (x, target, source, control) => {
     const gap = simd("i8x16.sub", simd("i8x16.max_u", one, many), simd("i8x16.min_u", one, many));
     sum = simd("i16x8.add", sum, simd("i16x8.extend_low_i8x16_u", gap));
   }
-  x.write(target, lowOf(sum, 128));
+  write(x, target, lowOf(sum, 128));
 });
 row("mpsadbw", "Vo,Wo,Ib", "66 0F 3A 42", { feature: "sse4.1" });
-
-defineSimd("ptest", (x, target, source) => {
-  const b = readVector(x, source), a = readVector(x, target);
-  const none = (node: Node) => x.isZero(new Value(simd("v128.any_true", node), 32, true));
-  x.set("zf", none(simd("v128.and", a, b)));
-  x.set("cf", none(simd("v128.andnot", b, a)));
-  for (const flag of ["pf", "af", "sf", "of"] as const) {
-    x.set(flag, x.constant(1, 0));
-  }
-});
-row("ptest", "Vo,Wo", "66 0F 38 17", { feature: "sse4.1" });
+vexRow("mpsadbw", "Vx,Hx,Wx,Ib", "66 0F 3A 42", { wideFeature });

@@ -5,7 +5,7 @@
 import { i32, op, select, shuffle, simd, type Node } from "../wasm/code.ts";
 import { rcx, type SemanticsBuilder } from "./builder.ts";
 import { condition } from "./sse-checks.ts";
-import { byteNumbers, defineSimd, immediate, readVector, zero } from "./simd.ts";
+import { byteNumbers, defineSimd, immediate, readVector, vexRow, zero } from "./simd.ts";
 import { defineHelpers, row } from "./table.ts";
 import { Value } from "./value.ts";
 
@@ -67,10 +67,14 @@ defineSimd("pcmpistri", (x, first, source, immediateOperand) => {
   x.set("of", flag(op("i32.and", result, i32(1))));
   x.set("af", x.constant(1, 0));
   x.set("pf", x.constant(1, 0));
-}, { unaligned: true, helped: true });
+}, { alignment: "free", helped: true });
 
-defineHelpers("pcmpestrm", "pcmpestri", "pcmpistrm");
-row("pcmpestrm", "Vo,Wo,Ib", "66 0F 3A 60", { feature: "sse4.2" });
-row("pcmpestri", "Vo,Wo,Ib", "66 0F 3A 61", { feature: "sse4.2" });
-row("pcmpistrm", "Vo,Wo,Ib", "66 0F 3A 62", { feature: "sse4.2" });
-row("pcmpistri", "Vo,Wo,Ib", "66 0F 3A 63", { feature: "sse4.2" });
+const forms = [["pcmpestrm", "60"], ["pcmpestri", "61"], ["pcmpistrm", "62"],
+  ["pcmpistri", "63"]] as const;
+for (const [mnemonic, opcode] of forms) {
+  if (mnemonic !== "pcmpistri") {
+    defineHelpers(mnemonic, `v${mnemonic}`);
+  }
+  row(mnemonic, "Vo,Wo,Ib", `66 0F 3A ${opcode}`, { feature: "sse4.2" });
+  vexRow(mnemonic, "Vo,Wo,Ib", `L0 66 0F 3A ${opcode}`);
+}

@@ -71,8 +71,13 @@ row("fxsave", "M", "np 0F AE /0 mem");
 row("fxrstor", "M", "np 0F AE /1 mem");
 row("ldmxcsr", "Md", "np 0F AE /2 mem");
 row("stmxcsr", "Md", "np 0F AE /3 mem");
+defineHelpers("vldmxcsr", "vstmxcsr");
+row("vldmxcsr", "Md", "VEX L0 np 0F AE /2 mem", { feature: "avx" });
+row("vstmxcsr", "Md", "VEX L0 np 0F AE /3 mem", { feature: "avx" });
 row("xsave", "M", "np 0F AE /4 mem", { feature: "xsave" });
 row("xrstor", "M", "np 0F AE /5 mem", { feature: "xsave" });
+defineHelpers("xsavec");
+row("xsavec", "M", "np 0F C7 /4 mem", { feature: "xsavec" });
 row("xsaveopt", "M", "np 0F AE /6 mem", { feature: "xsaveopt" });
 define("fence", () => {}); // One vCPU sees its own accesses in order.
 row("fence", "", "np 0F AE /5 reg");

@@ -3,6 +3,7 @@ import { cr4Bits, physicalAddressBits } from "../layout.ts";
 import { featureBits, type Features } from "./features.ts";
 import type { Processor } from "./processor.ts";
 import { processorSignature } from "./reset.ts";
+import { componentPlace, imageBytes, supportedStates } from "./xsave.ts";
 
 const bit = (...numbers: readonly number[]) =>
   numbers.reduce((all, number) => (all | (1 << number)) >>> 0, 0);
@@ -28,7 +29,6 @@ const extended1 = {
 
 export const tscHz = 1_000_000_000;
 const clflushLines = 8;
-const xsaveBytes = 576;
 const vendor = "GenuineIntel";
 const hypervisor = "bhyve bhyve ";
 const brand = "tsbhyve software x86-64 processor";
@@ -53,6 +53,7 @@ export interface CpuidContext {
   readonly osxsave: boolean;
   readonly apicEnabled: boolean;
   readonly features: Features;
+  readonly xcr0: number;
 }
 
 function topology(subleaf: number, context: CpuidContext): Leaf {
@@ -73,6 +74,21 @@ function leaf7Of(subleaf: number, { features }: CpuidContext): Leaf {
   }
 }
 
+/** Sizes of the images of XSAVE, by component. */
+function saveAreas(subleaf: number, { features, xcr0 }: CpuidContext): Leaf {
+  const states = supportedStates(features);
+  switch (subleaf) {
+    case 0: return [states, imageBytes(xcr0), imageBytes(states), 0];
+    case 1: return [featureBits(features, "d.1.eax"),
+      features.has("xsavec") ? imageBytes(xcr0) : 0, 0, 0];
+    default: {
+      const known = subleaf < 32 && (states & 1 << subleaf) !== 0;
+      const { bytes, offset } = componentPlace(subleaf);
+      return known ? [bytes, offset, 0, 0] : zero;
+    }
+  }
+}
+
 function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
   switch (leaf) {
     case 0: return [standardMax, word(vendor, 0), word(vendor, 8), word(vendor, 4)];
@@ -85,11 +101,7 @@ function standard(leaf: number, subleaf: number, context: CpuidContext): Leaf {
     ];
     case 7: return leaf7Of(subleaf, context);
     case 0xb: return topology(subleaf, context);
-    case 0xd:
-      if (subleaf === 0) {
-        return [3, xsaveBytes, xsaveBytes, 0];
-      }
-      return subleaf === 1 ? [featureBits(context.features, "d.1.eax"), 0, 0, 0] : zero;
+    case 0xd: return saveAreas(subleaf, context);
     case 0x15: return [1, 1, tscHz, 0];
     case 0x16: return [tscHz / 1e6, tscHz / 1e6, 100, 0];
     default: return zero;
@@ -130,7 +142,7 @@ export function cpuid(cpu: Processor): void {
   const result = cpuidLeaf(cpu.gpr32(rax), cpu.gpr32(rcx), {
     apicId: cpu.options.apicId ?? 0, cpus: cpu.options.cpus ?? 1,
     osxsave: (cpu.cr4 & cr4Bits.osxsave) !== 0, apicEnabled: cpu.msr.apicEnabled,
-    features: cpu.features,
+    features: cpu.features, xcr0: cpu.msr.xcr0,
   });
   cpu.setGpr32(rax, result[0]);
   cpu.setGpr32(rbx, result[1]);

@@ -46,6 +46,7 @@ export const featureTable: Readonly<Record<string, Feature>> = {
   fsrm: feature("7.edx", 4),
   xsaveopt: feature("d.1.eax", 0, "xsave"),
   xsavec: feature("d.1.eax", 1, "xsave"),
+  xgetbv1: feature("d.1.eax", 2, "xsave"),
   "lahf-lm": feature("80000001.ecx", 0),
   lzcnt: feature("80000001.ecx", 5),
 };
@@ -67,7 +68,7 @@ export function featureBits(features: Features, word: CpuidWord): number {
 const always = ["pcid", "xsave", "xsaveopt", "rdrand", "rdseed", "fsgsbase", "smep", "smap",
   "invpcid", "erms", "fsrm", "umip"];
 const second = ["cx16", "lahf-lm", "popcnt", "sse3", "ssse3", "sse4.1", "sse4.2"];
-const third = ["movbe", "lzcnt", "bmi1", "bmi2"];
+const third = ["movbe", "lzcnt", "bmi1", "bmi2", "avx", "avx2", "xsavec", "xgetbv1"];
 
 /** The levels of the x86-64 psABI. */
 export const levels: Readonly<Record<string, readonly string[]>> = {

@@ -1,5 +1,4 @@
-/** The x87 unit at the processor's side, and the images of FXSAVE and XSAVE (Intel SDM 1 §8,
- * §10.5, §13). */
+/** The x87 unit at the processor's side, and the images of FXSAVE (Intel SDM 1 §8, §10.5). */
 import type { Instruction } from "../decoder/instruction.ts";
 import { cr0Bits, cr4Bits, eflags, segmentIndex, state, vector } from "../layout.ts";
 import { X87 } from "../x87/x87.ts";
@@ -23,10 +22,9 @@ const fromEflags = eflags.cf | eflags.pf | eflags.zf;
 const rax = 0;
 /** What writing MXCSR may set: all but the reserved upper half. */
 export const mxcsrMask = 0xffff;
-const fxsave = { bytes: 512, mxcsr: 24, mask: 28, xmm: 160 };
-/** Of the header XSTATE_BV is used; the next 16 bytes are zero in the standard form. */
-const xsave = { legacy: 512, headerChecked: 24, bytes: 576 };
-const component = { x87: 1, sse: 2 };
+export const fxsave = { bytes: 512, mxcsr: 24, mask: 28, xmm: 160 };
+/** State components of XSAVE, as bits of XCR0. */
+export const component = { x87: 1, sse: 2, avx: 4 } as const;
 
 function requireUnit(cpu: Processor): void {
   if ((cpu.cr0 & (cr0Bits.em | cr0Bits.ts)) !== 0) {
@@ -95,16 +93,19 @@ function wait(cpu: Processor): void {
   requirePendingNone(cpu);
 }
 
-const xmmCount = (cpu: Processor) => cpu.is64Bit ? 16 : 8;
+/** XMM8 and on are those of 64-bit mode. */
+export const xmmCount = (cpu: Processor) => cpu.is64Bit ? 16 : 8;
 
-function requireAligned(cpu: Processor, linear: bigint, bytes: bigint): void {
+export function requireAligned(cpu: Processor, linear: bigint, bytes: bigint): void {
   if (linear % bytes !== 0n) {
     cpu.raise(vector.gp, 0);
   }
 }
 
 /** Writes the legacy region; `parts` as in XCR0. */
-function writeLegacy(cpu: Processor, image: Uint8Array, instruction: Instruction, parts: number) {
+export function writeLegacy(
+  cpu: Processor, image: Uint8Array, instruction: Instruction, parts: number,
+): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   if ((parts & component.x87) !== 0) {
     x87Of(cpu).saveTo(view, instruction.operandWidth === 64);
@@ -115,7 +116,7 @@ function writeLegacy(cpu: Processor, image: Uint8Array, instruction: Instruction
   }
 }
 
-function writeMxcsr(cpu: Processor, image: Uint8Array): void {
+export function writeMxcsr(cpu: Processor, image: Uint8Array): void {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
   view.setUint32(fxsave.mxcsr, cpu.u32(state.mxcsr), true);
   view.setUint32(fxsave.mask, mxcsrMask, true);
@@ -139,7 +140,7 @@ export function checkedMxcsr(cpu: Processor, value: number): number {
   return value;
 }
 
-function restoreXmm(cpu: Processor, image: Uint8Array): void {
+export function restoreXmm(cpu: Processor, image: Uint8Array): void {
   const bytes = xmmCount(cpu) * 16;
   cpu.bytes.set(image.subarray(fxsave.xmm, fxsave.xmm + bytes), state.xmm);
 }
@@ -156,73 +157,6 @@ function restore(cpu: Processor, instruction: Instruction): void {
   restoreXmm(cpu, image);
 }
 
-function requireXsave(cpu: Processor): void {
-  if ((cpu.cr4 & cr4Bits.osxsave) === 0) {
-    cpu.raise(vector.ud);
-  }
-  if ((cpu.cr0 & cr0Bits.ts) !== 0) {
-    cpu.raise(vector.nm);
-  }
-}
-
-/** The components asked for, of those that XCR0 has enabled. */
-const requested = (cpu: Processor) => cpu.gpr32(rax) & cpu.msr.xcr0;
-
-function extendedSave(cpu: Processor, instruction: Instruction): void {
-  requireXsave(cpu);
-  const linear = cpu.linear(instruction, xsave.bytes, true);
-  requireAligned(cpu, linear, 64n);
-  const parts = requested(cpu);
-  const image = cpu.readBytes(linear, xsave.legacy + 8);
-  writeLegacy(cpu, image, instruction, parts);
-  if ((parts & component.sse) !== 0) {
-    writeMxcsr(cpu, image);
-  }
-  const view = new DataView(image.buffer);
-  // XSTATE_BV: the other components keep their bits (SDM 1 §13.7).
-  view.setUint32(xsave.legacy, (view.getUint32(xsave.legacy, true) & ~parts) | parts, true);
-  cpu.writeBytes(linear, image);
-}
-
-function extendedRestore(cpu: Processor, instruction: Instruction): void {
-  requireXsave(cpu);
-  const linear = cpu.linear(instruction, xsave.bytes, false);
-  requireAligned(cpu, linear, 64n);
-  const image = cpu.readBytes(linear, xsave.bytes);
-  const view = new DataView(image.buffer);
-  const present = view.getBigUint64(xsave.legacy, true);
-  const header = image.subarray(xsave.legacy + 8, xsave.legacy + xsave.headerChecked);
-  if ((present & ~BigInt(cpu.msr.xcr0)) !== 0n || header.some((byte) => byte !== 0)) {
-    cpu.raise(vector.gp, 0);
-  }
-  const parts = requested(cpu);
-  const held = Number(present);
-  const mxcsr = (parts & component.sse) === 0 ? cpu.u32(state.mxcsr)
-    : checkedMxcsr(cpu, view.getUint32(fxsave.mxcsr, true));
-  restoreX87(cpu, instruction, view, parts, held);
-  cpu.setU32(state.mxcsr, mxcsr);
-  if ((parts & component.sse) !== 0) {
-    if ((held & component.sse) !== 0) {
-      restoreXmm(cpu, image);
-    } else {
-      cpu.bytes.fill(0, state.xmm, state.xmm + xmmCount(cpu) * 16);
-    }
-  }
-}
-
-function restoreX87(
-  cpu: Processor, instruction: Instruction, view: DataView, parts: number, held: number,
-): void {
-  if ((parts & component.x87) === 0) {
-    return;
-  }
-  if ((held & component.x87) !== 0) {
-    x87Of(cpu).restoreFrom(view, instruction.operandWidth === 64);
-  } else {
-    x87Of(cpu).initialise();
-  }
-}
-
 /** LDMXCSR, STMXCSR and all SSE instructions want these. */
 export function requireSse(cpu: Processor): void {
   if ((cpu.cr0 & cr0Bits.em) !== 0 || (cpu.cr4 & cr4Bits.osfxsr) === 0) {
@@ -233,19 +167,30 @@ export function requireSse(cpu: Processor): void {
   }
 }
 
+/** What instructions behind VEX want that work on vectors. */
+export function requireAvx(cpu: Processor): void {
+  const fault = cpu.u32(state.avxFault);
+  if (fault !== 0) {
+    cpu.raise(fault);
+  }
+}
+
+const requireMxcsr = (cpu: Processor, { row }: Instruction) =>
+  row.vex ? requireAvx(cpu) : requireSse(cpu);
+
 function loadMxcsr(cpu: Processor, instruction: Instruction): void {
-  requireSse(cpu);
+  requireMxcsr(cpu, instruction);
   const value = Number(cpu.read(cpu.linear(instruction, 4, false), 4));
   cpu.setU32(state.mxcsr, checkedMxcsr(cpu, value));
 }
 
 function storeMxcsr(cpu: Processor, instruction: Instruction): void {
-  requireSse(cpu);
+  requireMxcsr(cpu, instruction);
   cpu.write(cpu.linear(instruction, 4, true), 4, BigInt(cpu.u32(state.mxcsr)));
 }
 
 export const fpuHelpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
   ["x87", execute], ["fwait", wait], ["fxsave", save], ["fxrstor", restore],
-  ["xsave", extendedSave], ["xsaveopt", extendedSave], ["xrstor", extendedRestore],
   ["ldmxcsr", loadMxcsr], ["stmxcsr", storeMxcsr],
+  ["vldmxcsr", loadMxcsr], ["vstmxcsr", storeMxcsr],
 ]);

@@ -1,6 +1,6 @@
 /** Instructions that are no expressions, by mnemonic: what the generated interpreter calls. */
 import type { Instruction } from "../decoder/instruction.ts";
-import { cr4Bits, eflags, segmentIndex, vector } from "../layout.ts";
+import { eflags, segmentIndex, vector } from "../layout.ts";
 import * as control from "./control.ts";
 import * as decimal from "./decimal.ts";
 import { cpuid } from "./cpuid.ts";
@@ -15,37 +15,11 @@ import { readWordOperand, writeWordOperand } from "./operands.ts";
 import type { Processor } from "./processor.ts";
 import * as syscall from "./syscall.ts";
 import * as tables from "./tables.ts";
+import { xsaveHelpers } from "./xsave.ts";
 
 /** Does one instruction; throws GuestFault. A number is a status or exit (see `status`);
  * nothing means that the guest goes on behind the instruction. */
 export type Helper = (cpu: Processor, instruction: Instruction) => number | void;
-
-const knownStates = 3;
-
-function getExtended(cpu: Processor): void {
-  if ((cpu.cr4 & cr4Bits.osxsave) === 0) {
-    cpu.raise(vector.ud);
-  }
-  if (cpu.gpr32(1) !== 0) {
-    cpu.raise(vector.gp, 0);
-  }
-  cpu.setGpr32(0, cpu.msr.xcr0);
-  cpu.setGpr32(2, 0);
-}
-
-function setExtended(cpu: Processor, instruction: Instruction): number {
-  if ((cpu.cr4 & cr4Bits.osxsave) === 0) {
-    cpu.raise(vector.ud);
-  }
-  const value = cpu.gpr32(0);
-  const wrong = cpu.cpl !== 0 || cpu.gpr32(1) !== 0 || cpu.gpr32(2) !== 0 || (value & 1) === 0
-    || (value & ~knownStates) !== 0;
-  if (wrong) {
-    cpu.raise(vector.gp, 0);
-  }
-  cpu.msr.xcr0 = value;
-  return cpu.resyncAfter(instruction);
-}
 
 function setAccessControl(value: boolean): Helper {
   return (cpu, instruction) => {
@@ -91,7 +65,7 @@ const interrupts: readonly (readonly [string, Helper])[] = [
 ];
 
 export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
-  ...interrupts, ...fpuHelpers, ...simdHelpers,
+  ...interrupts, ...fpuHelpers, ...simdHelpers, ...xsaveHelpers,
   ["jmp.far", far.jumpFar], ["call.far", far.callFar], ["ret.far", far.returnFar],
   ["ud", undefinedInstruction], ["vmcall", undefinedInstruction], ["bound", integer.bound],
   ["in", io.input], ["out", io.output], ["ins", io.inputString], ["outs", io.outputString],
@@ -121,7 +95,6 @@ export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
   ["ltr", tables.loadTask], ["str", tables.storeTask],
   ["lar", tables.loadRights("rights")], ["lsl", tables.loadRights("limit")],
   ["verr", tables.verify("read")], ["verw", tables.verify("write")], ["arpl", tables.adjustRpl],
-  ["xgetbv", getExtended], ["xsetbv", setExtended],
   ["stac", setAccessControl(true)], ["clac", setAccessControl(false)],
   ["rdrand", integer.random], ["rdseed", integer.random],
   ["rdfsbase", integer.readBase(segmentIndex.fs)], ["rdgsbase", integer.readBase(segmentIndex.gs)],

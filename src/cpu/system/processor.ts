@@ -326,7 +326,7 @@ export class Processor extends GuestState {
     if (memory.base >= 0) {
       offset += this.gpr(memory.base);
     }
-    if (memory.index >= 0) {
+    if (memory.index >= 0 && !memory.vectorIndex) {
       offset += this.gpr(memory.index) << BigInt(memory.scale);
     }
     return BigInt.asUintN(addressWidth, offset);

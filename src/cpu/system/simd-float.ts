@@ -11,7 +11,7 @@ import type { Helper } from "./helpers.ts";
 import { operandOf } from "./operands.ts";
 import type { Processor } from "./processor.ts";
 import {
-  immediateOf, readLanes, requireVectors, usesMmx, writeLanes,
+  immediateOf, isWide, readLanes, requireVectors, resultOf, sourcesOf, usesMmx, writeLanes,
 } from "./simd-operands.ts";
 
 /** One for all processors of a worker: no instruction outlives its call. */
@@ -25,6 +25,8 @@ interface Work {
   readonly immediate: number;
   /** Bits of the destination that are written. */
   readonly width: number;
+  /** How many times 128 bits the widest operand has. */
+  readonly halves: 1 | 2;
 }
 
 type Compute = (work: Work) => void;
@@ -41,12 +43,14 @@ function finishFloat(cpu: Processor): void {
 function vectors(compute: Compute, blank = false): Helper {
   return (cpu, instruction) => {
     requireVectors(cpu, instruction);
-    const b = readLanes(cpu, instruction, 1), a = readLanes(cpu, instruction, 0);
-    const result = blank ? new DataView(new ArrayBuffer(16)) : readLanes(cpu, instruction, 0);
+    const { first, second } = sourcesOf(instruction);
+    const b = readLanes(cpu, instruction, second), a = readLanes(cpu, instruction, first);
+    const result = blank ? new DataView(new ArrayBuffer(32)) : resultOf(cpu, instruction);
     const target = operandOf(instruction, 0);
     const width = target.kind === "register" ? target.width : 0;
     sse.begin(cpu.u32(state.mxcsr));
-    compute({ a, b, result, width, immediate: immediateOf(instruction) });
+    const halves = isWide(instruction) ? 2 : 1;
+    compute({ a, b, result, width, halves, immediate: immediateOf(instruction) });
     finishFloat(cpu);
     writeLanes(cpu, instruction, 0, result);
     if (usesMmx(instruction)) {
@@ -88,9 +92,9 @@ const ones64 = 0xffff_ffff_ffff_ffffn;
 const lanewise: [string, Helper][] = [
   ...arithmetic,
   ...four("sqrt", (_a, b) => sse.squareRoot32(b), (_a, b) => sse.squareRoot64(b)),
-  ...four("cmp",
-    (a, b, predicate) => sse.compare32(predicate & 7, a, b) ? 0xffff_ffff : 0,
-    (a, b, predicate) => sse.compare64(predicate & 7, a, b) ? ones64 : 0n),
+  ...([["cmp", 7], ["vcmp", 31]] as const).flatMap(([mnemonic, mask]) => four(mnemonic,
+    (a, b, predicate) => sse.compare32(predicate & mask, a, b) ? 0xffff_ffff : 0,
+    (a, b, predicate) => sse.compare64(predicate & mask, a, b) ? ones64 : 0n)),
   ...four("round", (_a, b, immediate) => sse.round32(b, immediate),
     (_a, b, immediate) => sse.round64(b, immediate)),
   ["rcpps", vectors(lanes32((_a, b) => reciprocal32(b)))],
@@ -99,7 +103,16 @@ const lanewise: [string, Helper][] = [
   ["rsqrtss", vectors(lanes32((_a, b) => reciprocalRoot32(b)))],
 ];
 
-// Across lanes.
+// Across lanes of 128 bits each.
+
+function byHalves(compute: Compute): Helper {
+  return vectors((work) => {
+    for (let half = 0; half < work.halves; half += 1) {
+      const part = (view: DataView) => new DataView(view.buffer, half * 16, 16);
+      compute({ ...work, a: part(work.a), b: part(work.b), result: part(work.result) });
+    }
+  });
+}
 
 const single = (view: DataView, lane: number) => view.getUint32(lane * 4, true);
 const double = (view: DataView, lane: number) => view.getBigUint64(lane * 8, true);
@@ -157,12 +170,12 @@ const product64: Compute = ({ a, b, result, immediate }) => {
 };
 
 const across: [string, Helper][] = [
-  ["haddps", vectors(horizontal32(sseOperation.add))],
-  ["hsubps", vectors(horizontal32(sseOperation.subtract))],
-  ["haddpd", vectors(horizontal64(sseOperation.add))],
-  ["hsubpd", vectors(horizontal64(sseOperation.subtract))],
-  ["addsubps", vectors(alternating32)], ["addsubpd", vectors(alternating64)],
-  ["dpps", vectors(product32)], ["dppd", vectors(product64)],
+  ["haddps", byHalves(horizontal32(sseOperation.add))],
+  ["hsubps", byHalves(horizontal32(sseOperation.subtract))],
+  ["haddpd", byHalves(horizontal64(sseOperation.add))],
+  ["hsubpd", byHalves(horizontal64(sseOperation.subtract))],
+  ["addsubps", byHalves(alternating32)], ["addsubpd", byHalves(alternating64)],
+  ["dpps", byHalves(product32)], ["dppd", byHalves(product64)],
 ];
 
 // Conversions.
@@ -171,8 +184,8 @@ const signed32 = (view: DataView, lane: number) => BigInt(view.getInt32(lane * 4
 
 /** Packed floats to integers of 32 bits; missing ones become zero. */
 function toIntegers(mode: number, fromDouble: boolean, count: number): Helper {
-  return vectors(({ b, result }) => {
-    for (let lane = 0; lane < count; lane += 1) {
+  return vectors(({ b, result, halves }) => {
+    for (let lane = 0; lane < count * halves; lane += 1) {
       const value = fromDouble ? sse.integerFrom64(double(b, lane), 32, mode)
         : sse.integerFrom32(single(b, lane), 32, mode);
       result.setInt32(lane * 4, Number(BigInt.asIntN(32, value)), true);
@@ -181,24 +194,24 @@ function toIntegers(mode: number, fromDouble: boolean, count: number): Helper {
 }
 
 function fromIntegers32(count: number): Helper {
-  return vectors(({ b, result }) => {
-    for (let lane = 0; lane < count; lane += 1) {
+  return vectors(({ b, result, halves }) => {
+    for (let lane = 0; lane < count * halves; lane += 1) {
       result.setUint32(lane * 4, sse.fromInteger32(signed32(b, lane)), true);
     }
   });
 }
 
 function narrow(count: number, blank: boolean): Helper {
-  return vectors(({ b, result }) => {
-    for (let lane = 0; lane < count; lane += 1) {
+  return vectors(({ b, result, halves }) => {
+    for (let lane = 0; lane < count * halves; lane += 1) {
       result.setUint32(lane * 4, sse.narrow(double(b, lane)), true);
     }
   }, blank);
 }
 
 function widen(count: number): Helper {
-  return vectors(({ b, result }) => {
-    for (let lane = 0; lane < count; lane += 1) {
+  return vectors(({ b, result, halves }) => {
+    for (let lane = 0; lane < count * halves; lane += 1) {
       result.setBigUint64(lane * 8, sse.widen(single(b, lane)), true);
     }
   });
@@ -228,10 +241,11 @@ function targetRegister(instruction: Instruction): { number: number; width: 32 |
 function fromRegister(toDouble: boolean): Helper {
   return (cpu, instruction) => {
     requireVectors(cpu, instruction);
-    const source = operandOf(instruction, 1);
+    const { second } = sourcesOf(instruction);
+    const source = operandOf(instruction, second);
     const width = source.kind === "far" ? 32 : source.width;
-    const value = BigInt.asIntN(width, readLanes(cpu, instruction, 1).getBigUint64(0, true));
-    const result = readLanes(cpu, instruction, 0);
+    const value = BigInt.asIntN(width, readLanes(cpu, instruction, second).getBigUint64(0, true));
+    const result = resultOf(cpu, instruction);
     sse.begin(cpu.u32(state.mxcsr));
     if (toDouble) {
       result.setBigUint64(0, sse.fromInteger64(value), true);

@@ -1,11 +1,12 @@
 /** Operands of vector instructions that helpers do, and the checks before them. */
 import type { Instruction } from "../decoder/instruction.ts";
 import { cr0Bits, state, vector } from "../layout.ts";
-import { requireSse, x87Of } from "./fpu.ts";
+import { requireAvx, requireSse, x87Of } from "./fpu.ts";
 import { operandOf, readOperand } from "./operands.ts";
 import type { Processor } from "./processor.ts";
 
 const vectorBytes = 16;
+const wideBytes = 32;
 const mmxBytes = 8;
 
 export function usesMmx(instruction: Instruction): boolean {
@@ -26,6 +27,10 @@ export function requireMmx(cpu: Processor): void {
 }
 
 export function requireVectors(cpu: Processor, instruction: Instruction): void {
+  if (instruction.row.vex) {
+    requireAvx(cpu);
+    return;
+  }
   const xmm = instruction.operands.some((each) =>
     each.kind === "register" && each.class === "xmm");
   if (xmm) {
@@ -36,23 +41,59 @@ export function requireVectors(cpu: Processor, instruction: Instruction): void {
   }
 }
 
-/** The operand's bytes, then zeros, in a copy of 16 bytes. */
+export const isWide = ({ operands }: Instruction) =>
+  operands.some((each) => each.kind !== "far" && each.width === 256);
+
+/** Where the sources stand: behind VEX the old destination may be an operand of its own. */
+export function sourcesOf({ row }: Instruction): { first: number; second: number } {
+  const apart = row.operands[1]?.place === "H";
+  return apart ? { first: 1, second: 2 } : { first: 0, second: 1 };
+}
+
+/** All 256 bits of a vector register, in a copy. */
+export function readRegister(cpu: Processor, number: number): DataView {
+  const bytes = new Uint8Array(wideBytes);
+  const at = number * vectorBytes;
+  bytes.set(cpu.bytes.subarray(state.xmm + at, state.xmm + at + vectorBytes));
+  bytes.set(cpu.bytes.subarray(state.ymmHigh + at, state.ymmHigh + at + vectorBytes), vectorBytes);
+  return new DataView(bytes.buffer);
+}
+
+/** Writes the low `width` bits of a vector register, and zeros above. */
+export function writeRegister(cpu: Processor, number: number, from: DataView, width: number): void {
+  const bytes = new Uint8Array(wideBytes);
+  bytes.set(new Uint8Array(from.buffer, 0, width / 8));
+  const at = number * vectorBytes;
+  cpu.bytes.set(bytes.subarray(0, vectorBytes), state.xmm + at);
+  cpu.bytes.set(bytes.subarray(vectorBytes), state.ymmHigh + at);
+}
+
+/** What the result starts as: the destination, or the first source, of which more is kept. */
+export function resultOf(cpu: Processor, instruction: Instruction): DataView {
+  const { first } = sourcesOf(instruction);
+  const operand = operandOf(instruction, first);
+  return instruction.row.vex && operand.kind === "register"
+    ? readRegister(cpu, operand.number) : readLanes(cpu, instruction, first);
+}
+
+/** The operand's bytes, then zeros, in a copy of 32 bytes. */
 export function readLanes(
   cpu: Processor, instruction: Instruction, index: number, unaligned = false,
 ): DataView {
   const operand = operandOf(instruction, index);
-  const bytes = new Uint8Array(vectorBytes);
+  const bytes = new Uint8Array(wideBytes);
   const view = new DataView(bytes.buffer);
   if (operand.kind === "memory") {
     const length = operand.width / 8;
     const linear = cpu.linear(instruction, length, false);
-    if (length === vectorBytes && !unaligned && linear % BigInt(vectorBytes) !== 0n) {
+    const aligned = !unaligned && !instruction.row.vex;
+    if (length === vectorBytes && aligned && linear % BigInt(vectorBytes) !== 0n) {
       cpu.raise(vector.gp, 0);
     }
     bytes.set(cpu.readBytes(linear, length));
   } else if (operand.kind === "register" && operand.class === "xmm") {
-    const at = state.xmm + operand.number * vectorBytes;
-    bytes.set(cpu.bytes.subarray(at, at + operand.width / 8));
+    const register = new Uint8Array(readRegister(cpu, operand.number).buffer);
+    bytes.set(register.subarray(0, operand.width / 8));
   } else if (operand.kind === "register" && operand.class === "mmx") {
     view.setBigUint64(0, x87Of(cpu).readMmx(operand.number), true);
   } else {
@@ -61,7 +102,7 @@ export function readLanes(
   return view;
 }
 
-/** Writes as many bytes of a vector register as the operand is wide. */
+/** Writes as many bytes of a vector register as the operand is wide; all of it behind VEX. */
 export function writeLanes(
   cpu: Processor, instruction: Instruction, index: number, from: DataView,
 ): void {
@@ -71,6 +112,10 @@ export function writeLanes(
   }
   if (operand.class === "mmx") {
     x87Of(cpu).writeMmx(operand.number, from.getBigUint64(0, true));
+    return;
+  }
+  if (instruction.row.vex) {
+    writeRegister(cpu, operand.number, from, operand.width === 256 ? 256 : 128);
     return;
   }
   const at = state.xmm + operand.number * vectorBytes;

@@ -1,10 +1,9 @@
 /** The string comparisons of SSE4.2: PCMPESTRM and its kin (SDM 1 §12.10, SDM 2B §4.1). */
 import type { Instruction } from "../decoder/instruction.ts";
 import { arithmeticFlags, eflags, state } from "../layout.ts";
-import { requireSse } from "./fpu.ts";
 import type { Helper } from "./helpers.ts";
 import type { Processor } from "./processor.ts";
-import { immediateOf, readLanes } from "./simd-operands.ts";
+import { immediateOf, readLanes, requireVectors } from "./simd-operands.ts";
 
 const rax = 0, rcx = 1, rdx = 2;
 
@@ -139,7 +138,7 @@ function lengthRegister(cpu: Processor, number: number, instruction: Instruction
 
 function stringComparison(explicit: boolean, index: boolean): Helper {
   return (cpu, instruction) => {
-    requireSse(cpu);
+    requireVectors(cpu, instruction);
     const immediate = immediateOf(instruction);
     // Unlike most, these take memory operands at any address.
     const b = readLanes(cpu, instruction, 1, true), a = readLanes(cpu, instruction, 0);
@@ -153,6 +152,9 @@ function stringComparison(explicit: boolean, index: boolean): Helper {
       writeIndex(cpu, result, count, immediate);
     } else {
       writeMask(cpu, result, count, immediate);
+      if (instruction.row.vex) {
+        cpu.bytes.fill(0, state.ymmHigh, state.ymmHigh + 16);
+      }
     }
     setFlags(cpu, result, first, second);
   };

@@ -1,4 +1,5 @@
 /** Vector instructions that are no expressions, by mnemonic. */
+import { avxHelpers } from "./avx.ts";
 import { x87Of } from "./fpu.ts";
 import type { Helper } from "./helpers.ts";
 import type { Processor } from "./processor.ts";
@@ -11,6 +12,12 @@ function leaveMmx(cpu: Processor): void {
   x87Of(cpu).leaveMmx();
 }
 
+const shared: readonly (readonly [string, Helper])[] = [
+  ["maskmov", maskedMove], ...simdFloatHelpers, ...simdStringHelpers,
+];
+
+/** Behind VEX stand the same ones, with a `v` in front, and some more. */
 export const simdHelpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
-  ["emms", leaveMmx], ["maskmov", maskedMove], ...simdFloatHelpers, ...simdStringHelpers,
+  ["emms", leaveMmx], ...shared.map(([name, helper]): [string, Helper] => [`v${name}`, helper]),
+  ...shared, ...avxHelpers,
 ]);

@@ -117,6 +117,14 @@ export abstract class TierBuilder extends SemanticsBuilder {
     requireSimd(this.code, sse, mmx, (which) => this.raise(which));
   }
 
+  requireAvx(): void {
+    const fault = load("i32.load", i32(0), state.avxFault);
+    this.code.if(fault, () => {
+      this.code.store("i32.store", i32(0), fault, state.faultVector);
+      this.leaveWithFault();
+    }, undefined, false);
+  }
+
   enterMmx(): void {
     enterMmx(this.code);
   }

@@ -8,7 +8,7 @@ import { rows, type OperandSpec } from "../../../src/cpu/isa/table.ts";
 import { segmentIndex } from "../../../src/cpu/layout.ts";
 import { formOf } from "../../../src/cpu/x87/forms.ts";
 import {
-  immediateBits, mnemonicName, modelFeatures, sameMnemonic, type IcedCode,
+  immediateBits, mnemonicName, modelFeatures, plainMnemonic, sameMnemonic, type IcedCode,
 } from "./names.ts";
 
 /** Bytes a case gets: more than any instruction has, so that nothing runs out of them. */
@@ -52,6 +52,9 @@ const registerBase = {
 };
 
 function icedRegister(operand: Extract<DecodedOperand, { kind: "register" }>): number {
+  if (operand.class === "xmm" && operand.width === 256) {
+    return Register.YMM0 + operand.number;
+  }
   if (operand.class !== "gpr") {
     return registerBase[operand.class] + operand.number;
   }
@@ -177,13 +180,13 @@ export class DecoderComparison {
       case "register": {
         const register = iced.opRegister(index);
         return kind === OpKind.Register && (register === icedRegister(operand)
-          || (wordOperands.has(ours.row.mnemonic) && isWideGpr(register)
+          || (wordOperands.has(plainMnemonic(ours.row)) && isWideGpr(register)
             && gprNumber(register) === operand.number));
       }
       case "memory":
         return kind === OpKind.Memory && this.#sameMemory(ours)
           && (spec.size === "" || spec.size === "p" || openSizes.has(ours.row.mnemonic)
-            || wordOperands.has(ours.row.mnemonic)
+            || wordOperands.has(plainMnemonic(ours.row))
             || sizeOf(iced.memorySize) * 8 === operand.width);
       case "immediate": {
         const bits = immediateBits.get(kind);
@@ -216,8 +219,10 @@ export class DecoderComparison {
     const expectedBase = memory.ripRelative
       ? (addressWidth === 64 ? Register.RIP : Register.EIP) : base < 0 ? 0 : first + base;
     const target = memory.displacement + (memory.ripRelative ? BigInt(ours.length) : 0n);
+    const firstIndex = !memory.vectorIndex ? first
+      : iced.memoryIndex >= Register.YMM0 ? Register.YMM0 : Register.XMM0;
     return iced.memoryBase === expectedBase
-      && iced.memoryIndex === (index < 0 ? 0 : first + index)
+      && iced.memoryIndex === (index < 0 ? 0 : firstIndex + index)
       && (index < 0 || iced.memoryIndexScale === 1 << memory.scale)
       && BigInt.asUintN(addressWidth, iced.memoryDisplacement)
         === BigInt.asUintN(addressWidth, target)

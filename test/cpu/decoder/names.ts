@@ -40,6 +40,7 @@ const several: Record<string, readonly string[]> = {
   xsave: ["xsave", "xsave64"],
   xrstor: ["xrstor", "xrstor64"],
   xsaveopt: ["xsaveopt", "xsaveopt64"],
+  xsavec: ["xsavec", "xsavec64"],
   // What moves or combines the same bits is one instruction to us.
   mova: ["movapd", "movaps", "movdqa", "movntdq", "movntdqa", "movntpd", "movntps", "movntq",
     "movq"],
@@ -50,6 +51,8 @@ const several: Record<string, readonly string[]> = {
   maskmov: ["maskmovdqu", "maskmovq"],
   andp: ["andpd", "andps"],
   andnp: ["andnpd", "andnps"],
+  blendps: ["blendps", "pblendd"],
+  pshufd: ["pshufd", "permilps"],
   orp: ["orpd", "orps"],
   xorp: ["xorpd", "xorps"],
   pcmpestri: ["pcmpestri", "pcmpestri64"],
@@ -101,8 +104,15 @@ export function sameMnemonic(
   if (expected !== undefined) {
     return name === expected;
   }
-  return several[mnemonic]?.includes(name) ?? name === mnemonic.split(".")[0];
+  const plain = plainMnemonic(row);
+  const plainName = plain === mnemonic ? name : name.slice(1);
+  return (several[plain]?.includes(plainName) ?? plainName === plain.split(".")[0])
+    && (plain === mnemonic || name.startsWith("v"));
 }
+
+/** Without the `v` of instructions behind VEX. */
+export const plainMnemonic = ({ vex, mnemonic }: Row) =>
+  vex && mnemonic.startsWith("v") ? mnemonic.slice(1) : mnemonic;
 
 export const mnemonicName = (mnemonic: Mnemonic) => defined(Mnemonic[mnemonic], "a name")
   .toLowerCase();
@@ -112,11 +122,11 @@ const floatFeatures: ReadonlySet<number> = new Set([F.FPU, F.FPU287, F.FPU387]);
 
 /** The features of iced that our processor model has. Everything else is #UD, or a hint. */
 export const modelFeatures: ReadonlySet<number> = new Set([
-  ...floatFeatures, F.ADX, F.BMI2, F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386, F.INTEL486,
-  F.X64, F.BMI1, F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID, F.CX8, F.FSGSBASE, F.FXSR, F.INVPCID,
-  F.LZCNT, F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP, F.PAUSE, F.POPCNT, F.PREFETCHW,
-  F.RDPMC, F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE, F.SSE2, F.SSE3, F.SSE4_1, F.SSE4_2,
-  F.SSSE3, F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEOPT,
+  ...floatFeatures, F.ADX, F.AVX, F.AVX2, F.BMI2, F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386,
+  F.INTEL486, F.X64, F.BMI1, F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID, F.CX8, F.FSGSBASE, F.FXSR,
+  F.INVPCID, F.LZCNT, F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP, F.PAUSE, F.POPCNT,
+  F.PREFETCHW, F.RDPMC, F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE, F.SSE2, F.SSE3,
+  F.SSE4_1, F.SSE4_2, F.SSSE3, F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEC, F.XSAVEOPT,
 ]);
 
 /** Bits of an immediate operand that count. */

@@ -111,7 +111,7 @@ function* vexStarts(row: Row): Generator<Start> {
   const implied = ["none", "66", "F3", "F2"].indexOf(row.prefix ?? "none");
   for (const prefixes of vexPrefixes) {
     const plain = prefixes.length === 0;
-    for (let fields = 0; fields < 512; fields += plain ? 11 : 97) {
+    for (let fields = 0; fields < 512; fields += plain ? 101 : 509) {
       const last = (fields & 0x1f) << 2 | (fields & 0x20) << 2 | implied;
       yield { bytes: [...prefixes, 0xc4, (fields >> 1 & 0xe0) | row.map, last, row.opcode],
         plain: false };
@@ -130,6 +130,9 @@ function* forms(bits: 16 | 32 | 64): Generator<number[]> {
   for (const row of rows) {
     for (const { bytes, plain } of row.vex ? vexStarts(row) : legacyStarts(row, bits)) {
       for (const modrm of modrmBytes(row)) {
+        if (row.vex && row.hasModrm && (modrm + bytes.length) % 3 !== 0) {
+          continue; // There are many rows, and chance sees to the others.
+        }
         if (!row.hasModrm) {
           yield [...bytes];
         } else if (modrm < 0xc0 && (modrm & 7) === 4 && !row.vex) {

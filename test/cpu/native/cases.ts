@@ -4,9 +4,9 @@ import { Encoder, type Encoded } from "./encode.ts";
 import {
   at, codeBase, dataBase, dataBytes, edgeBytes, endBase, floatRecordBytes, gsBase, headerBytes,
   integerRecordBytes, memoryBytes, middleBase, middleBytes, narrowBase, narrowSlotCount, options,
-  slotBytes, slotCount, slotStart, type CodeBits,
+  slotBytes, slotCount, slotStart, upperBytes, type CodeBits,
 } from "./layout.ts";
-import { fx, writeFloatState } from "./float-state.ts";
+import { fx, writeFloatState, writeLanes } from "./float-state.ts";
 import { keepAddress, makePrelude, noPrelude, type Prelude } from "./prelude.ts";
 import { writeValue, type Random } from "./values.ts";
 
@@ -126,6 +126,7 @@ class CaseWriter {
     new Uint8Array(view.buffer).set(memory, base + at.memory);
     if (float) {
       writeFloatState(view, base + at.fx, random);
+      writeLanes(view, base + at.upper, 16 * upperBytes, random);
     }
   }
 
@@ -300,6 +301,14 @@ function aimDivision(aim: Aim): void {
   }
 }
 
+/** Bit 17 exists to AMD. */
+function aimMxcsr(aim: Aim): void {
+  if (aim.encoded.target !== undefined) {
+    const reserved = aim.chance(20) ? aim.random() & ~0x2_0000 : 0;
+    aim.poke(aim.encoded.target, (aim.random() & 0xffff) | reserved, 0);
+  }
+}
+
 const rules: Record<string, (aim: Aim) => void> = {
   movs: aimString, cmps: aimString, stos: aimString, lods: aimString, scas: aimString,
   bt: aimBit, bts: aimBit, btr: aimBit, btc: aimBit,
@@ -315,16 +324,14 @@ const rules: Record<string, (aim: Aim) => void> = {
   // Some old frames overlap the new one.
   enter: (aim) => aim.setGpr(rbp, aim.low(rsp)
     + (aim.chance(50) ? aim.random() % 320 - 160 : aim.chance(50) ? 1024 : -1024)),
-  // Bit 17 exists to AMD.
-  ldmxcsr: (aim) => {
-    if (aim.encoded.target !== undefined) {
-      const reserved = aim.chance(20) ? aim.random() & ~0x2_0000 : 0;
-      aim.poke(aim.encoded.target, (aim.random() & 0xffff) | reserved, 0);
-    }
-  },
+  ldmxcsr: (aim) => aimMxcsr(aim),
   // Which partial result raises an exception first is up to the processor (SDM 2, DPPS).
   dpps: (aim) => aim.maskExceptions(),
   dppd: (aim) => aim.maskExceptions(),
+  vldmxcsr: (aim) => aimMxcsr(aim),
+  vdpps: (aim) => aim.maskExceptions(),
+  vdppd: (aim) => aim.maskExceptions(),
+  vmaskmov: (aim) => aim.setGpr(rdi, aim.target() - aim.dataBase),
   maskmov: (aim) => aim.setGpr(rdi, aim.target() - aim.dataBase),
   // The trap flag would stop the next instruction, not this one.
   popf: (aim) => {

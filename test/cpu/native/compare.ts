@@ -163,6 +163,7 @@ class Comparison {
     let parts = this.#sameWords(base, at.fx + fx.mxcsr, 4) ? "" : " mxcsr";
     for (let index = 0; index < 16; index += 1) {
       parts += this.#sameWords(base, at.fx + fx.xmm + index * 16, 16) ? "" : ` xmm${index}`;
+      parts += this.#sameWords(base, at.upper + index * 16, 16) ? "" : ` ymm${index}`;
     }
     const each = this.#batch.cases[base / this.#batch.recordBytes];
     // An MMX instruction that faults may have entered MMX mode before.
@@ -241,6 +242,12 @@ class Comparison {
     row("control", (data, from) => data.getUint16(from + at.fx, true).toString(16));
     row("status", (data, from) => data.getUint16(from + at.fx + 2, true).toString(16));
     row("mxcsr", (data, from) => data.getUint32(from + at.fx + fx.mxcsr, true).toString(16));
+    for (let index = 0; index < 16; index += 1) {
+      if (parts.includes(`ymm${index}`) || index < 8) {
+        row(`ymm${index}`, (data, from) => `${hex64(data, from + at.upper + index * 16 + 8)}:`
+          + hex64(data, from + at.upper + index * 16));
+      }
+    }
     for (let index = 0; index < 24; index += 1) {
       const name = index < 8 ? `st${index}` : `xmm${index - 8}`;
       const place = at.fx + (index < 8 ? fx.st + index * 16 : fx.xmm + (index - 8) * 16);

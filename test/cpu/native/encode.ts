@@ -1,5 +1,6 @@
 /** A row to bytes: prefixes, ModRM and SIB at random, registers set so that addresses hit. */
 import type { Row } from "../../../src/cpu/isa/table.ts";
+import { fx } from "./float-state.ts";
 import { immediateBytes, usesFloat } from "./forms.ts";
 import { at, gsBase, narrowBase, slotStart, type CodeBits } from "./layout.ts";
 import { immediateByte, writeValue, type Random } from "./values.ts";
@@ -148,14 +149,19 @@ export class Encoder {
       this.#bytes.push(wrong[random() % wrong.length] ?? 0x66);
     }
     const extension = this.#bits === 64 ? random() & 7 : 0;
-    const wide = row.wide ?? this.#chance(40);
+    // Intel ignores W of these outside 64-bit mode, AMD knows no such instruction.
+    const noWide = this.#bits !== 64 && /^vp(extr|insr)d$/.test(row.mnemonic);
+    const wide = row.wide ?? (!noWide && this.#chance(40));
     const named = row.operands.some(({ place }) => place === "H" || place === "B");
     const all = this.#bits === 64 || !named ? 15 : 7;
     const register = named || this.#chance(1) ? random() & all : 0;
     const long = row.long ?? this.#chance(30);
     const implied = ["none", "66", "F3", "F2"].indexOf(row.prefix ?? "none");
     const last = (~register & 15) << 3 | (long ? 4 : 0) | implied;
-    if (row.map === 1 && !wide && (extension & 3) === 0 && this.#chance(60)) {
+    // With the highest bit of vvvv C5 is LDS outside 64-bit mode.
+    const isShort = row.map === 1 && !wide && (extension & 3) === 0
+      && (this.#bits === 64 || register < 8);
+    if (isShort && this.#chance(60)) {
       this.#bytes.push(0xc5, (extension === 0 ? 0x80 : 0) | last);
     } else {
       this.#bytes.push(0xc4, (~extension & 7) << 5 | row.map, (wide ? 0x80 : 0) | last);
@@ -202,7 +208,7 @@ export class Encoder {
     const isPrefetch = row.map === 1 && row.opcode === 0x0d;
     const isRegister = row.form === "register"
       || (row.form === "any" && !isPrefetch && this.#chance(50));
-    const rm = row.rm ?? this.#random() & 7;
+    const rm = row.options.vsib === true ? 4 : row.rm ?? this.#random() & 7;
     const mod = isRegister ? 3 : this.#random() % 3;
     return mod << 6 | reg << 3 | rm;
   }
@@ -230,6 +236,10 @@ export class Encoder {
     if (rm === 4) {
       scale = sib >> 6;
       index = (sib >> 3 & 7) | (rex & 2) << 2;
+      if (row.options.vsib === true) {
+        this.#vectorIndex(index);
+        index = -1;
+      }
       index = index === 4 ? -1 : index;
       base = (sib & 7) | (rex & 1) << 3;
       if (index === base) {
@@ -246,6 +256,18 @@ export class Encoder {
       return;
     }
     this.#based(mod, base, index, scale, aim.target, row.mnemonic);
+  }
+
+  /** Indexes of a gather reach places near the one aimed at: far off the host itself may lie. */
+  #vectorIndex(register: number): void {
+    const range = this.#chance(15) ? 0x1_0000 : 64;
+    for (const start of [at.fx + fx.xmm, at.upper]) {
+      for (let offset = 0; offset < 16; offset += 8) {
+        const small = this.#random() % range - range / 2;
+        this.#view.setBigInt64(this.#base + start + register * 16 + offset,
+          this.#chance(50) ? BigInt(small) : BigInt(small) * 0x1_0000_0001n, true);
+      }
+    }
   }
 
   /** In 32-bit code there is nothing below 64 KiB, but page faults show the address, too. */

@@ -86,7 +86,12 @@ export function writeFloatState(view: DataView, base: number, random: Random): v
       view.setUint16(base + fx.st + index * 16 + 8, 0xffff, true);
     }
   }
-  for (let offset = fx.xmm; offset < fx.end; offset += 8) {
-    writeLane(view, base + offset, random);
+  writeLanes(view, base + fx.xmm, fx.end - fx.xmm, random);
+}
+
+/** Vector registers, or parts of them. */
+export function writeLanes(view: DataView, start: number, bytes: number, random: Random): void {
+  for (let offset = start; offset < start + bytes; offset += 8) {
+    writeLane(view, offset, random);
   }
 }

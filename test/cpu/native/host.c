@@ -41,6 +41,9 @@ enum {
 	flat_data = 0x2b,
 	narrow_code = 0x07,
 	narrow_data = 0x0f,
+	xsave_header = 512,
+	avx_state = 4,
+	avx_offset = 576,
 	selector32 = 0x23,
 	selector64 = 0x33,
 };
@@ -56,11 +59,13 @@ struct record {
 	uint8_t code[24];
 	uint8_t memory[edge + middle + edge];
 	uint8_t fx[512];
+	uint8_t upper[16][16]; /* bits 255:128 of the vector registers */
 };
 
 _Static_assert(offsetof(struct record, memory) == 192, "layout known to the tests");
 _Static_assert(offsetof(struct record, fx) == 832, "layout known to the tests");
-_Static_assert(sizeof(struct record) == 1344, "layout known to the tests");
+_Static_assert(offsetof(struct record, upper) == 1344, "layout known to the tests");
+_Static_assert(sizeof(struct record) == 1600, "layout known to the tests");
 
 /* The record at work; in low memory, so that the stub reaches it without a register. */
 static struct record now __attribute__((aligned(64), used));
@@ -70,6 +75,8 @@ static struct { uint32_t offset; uint16_t selector; } far_target __attribute__((
 static uint32_t data_selector __attribute__((used));
 static uint64_t host_rsp __attribute__((used));
 static const uint32_t default_mxcsr __attribute__((used)) = 0x1f80;
+/* Whether the processor and its kernel have AVX. */
+static uint32_t has_avx __attribute__((used));
 
 void enter(void);
 void leave(void);
@@ -78,6 +85,9 @@ void enter32(void);
 
 /* The code of the record, or enter32. */
 static uint64_t entry __attribute__((used));
+
+#define LOAD(n) "  vinsertf128 $1, now+1344+16*" #n ", %ymm" #n ", %ymm" #n "\n"
+#define STORE(n) "  vextractf128 $1, %ymm" #n ", now+1344+16*" #n "\n"
 
 __asm__(
 	".pushsection .text\n"
@@ -88,6 +98,10 @@ __asm__(
 	"  testl $1, now+160\n"
 	"  jz 1f\n"
 	"  fxrstor64 now+832\n"
+	"  testl $1, has_avx\n"
+	"  jz 1f\n"
+	LOAD(0) LOAD(1) LOAD(2) LOAD(3) LOAD(4) LOAD(5) LOAD(6) LOAD(7)
+	LOAD(8) LOAD(9) LOAD(10) LOAD(11) LOAD(12) LOAD(13) LOAD(14) LOAD(15)
 	"1:\n"
 	"  movl data_selector, %eax\n"
 	"  movl %eax, %ds\n"
@@ -114,6 +128,11 @@ __asm__(
 	"  testl $1, now+160\n"
 	"  jz resume\n"
 	"  fxsave64 now+832\n"
+	"  testl $1, has_avx\n"
+	"  jz resume\n"
+	STORE(0) STORE(1) STORE(2) STORE(3) STORE(4) STORE(5) STORE(6) STORE(7)
+	STORE(8) STORE(9) STORE(10) STORE(11) STORE(12) STORE(13) STORE(14) STORE(15)
+	"  vzeroupper\n"
 	"resume:\n"
 	"  fninit\n"
 	"  ldmxcsr default_mxcsr\n"
@@ -142,8 +161,15 @@ static void on_exception(int number, siginfo_t *info, void *context)
 	now.vector = (uint32_t)gregs[REG_TRAPNO];
 	now.error = (uint32_t)gregs[REG_ERR];
 	now.address = (uint64_t)gregs[REG_CR2];
-	if (now.options & with_float)
-		memcpy(now.fx, uc->uc_mcontext.fpregs, sizeof now.fx);
+	if (now.options & with_float) {
+		const uint8_t *image = (const uint8_t *)uc->uc_mcontext.fpregs;
+		memcpy(now.fx, image, sizeof now.fx);
+		/* The header of the XSAVE area says whether the upper halves are there or zero. */
+		if (has_avx && (image[xsave_header] & avx_state))
+			memcpy(now.upper, image + avx_offset, sizeof now.upper);
+		else if (has_avx)
+			memset(now.upper, 0, sizeof now.upper);
+	}
 	gregs[REG_RSP] = (greg_t)host_rsp;
 	gregs[REG_RIP] = (greg_t)resume;
 	gregs[REG_EFL] = 2;
@@ -273,6 +299,7 @@ int main(void)
 {
 	static uint8_t records[batch_max * sizeof(struct record)] __attribute__((aligned(64)));
 	uint32_t header[2]; /* count, and whether the records have FXSAVE images */
+	has_avx = __builtin_cpu_supports("avx") != 0;
 	if (!set_up())
 		return 2;
 	while (read_all(header, sizeof header)) {

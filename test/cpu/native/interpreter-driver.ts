@@ -8,7 +8,7 @@ import type { Batch } from "./cases.ts";
 import { fx } from "./float-state.ts";
 import {
   at, codeBase, codeBytes, dataBase, dataBytes, edgeBytes, gsBase, headerBytes,
-  middleBytes, narrowBase, narrowLimit, noVector, options, type CodeBits,
+  middleBytes, narrowBase, narrowLimit, noVector, options, upperBytes, type CodeBits,
 } from "./layout.ts";
 
 const ramBytes = 4 << 20;
@@ -96,6 +96,7 @@ export class InterpreterDriver {
     cpu.setSegment(segmentIndex.tr, { selector: 0x40, base: 0n, limit: 0x40, attributes: 0x8b });
     cpu.setSegmentBase(segmentIndex.gs, BigInt(gsBase));
     cpu.setU32(state.cpl, 3);
+    cpu.msr.xcr0 = 7;
     cpu.flushTlb();
     this.#setMode(64);
   }
@@ -167,6 +168,8 @@ export class InterpreterDriver {
     view.setBigUint64(base + at.address, cpu.u64(state.cr2), true);
     if (float) {
       this.#storeFloat(view, answer, base + at.fx);
+      answer.set(cpu.bytes.subarray(state.ymmHigh, state.ymmHigh + 16 * upperBytes),
+        base + at.upper);
     }
   }
 
@@ -178,6 +181,8 @@ export class InterpreterDriver {
     this.#copyMemory(answer, base, true);
     if (float) {
       this.#loadFloat(view, answer, base + at.fx);
+      cpu.bytes.set(answer.subarray(base + at.upper, base + at.upper + 16 * upperBytes),
+        state.ymmHigh);
     }
   }
 

@@ -26,11 +26,13 @@ export const endBase = dataBase + dataBytes - edgeBytes;
 /** Offsets in a record. */
 export const at = {
   gpr: 0, rflags: 128, rip: 136, vector: 144, error: 148, address: 152, options: 160,
-  codeLength: 164, code: 168, memory: 192, fx: 832,
+  codeLength: 164, code: 168, memory: 192, fx: 832, upper: 1344,
 } as const;
 
 export const integerRecordBytes = 832;
-export const floatRecordBytes = 1344;
+export const floatRecordBytes = 1600;
+/** Bits 255:128 of one vector register. */
+export const upperBytes = 16;
 export const headerBytes = 8;
 
 /** `compatible`: 32-bit code, as a 64-bit kernel runs it (compatibility mode). */
