@@ -85,19 +85,20 @@ const machineKeys = {
 const x86Keys = {
   mpTable: flag({ key: "x86.mptable", default: true, help: "Make an MP table." }),
   x2apic: flag({
-    key: "x86.x2apic", default: false, pending: true, help: "Local APICs start in x2APIC mode.",
+    key: "x86.x2apic", default: false,
+    help: "Local APICs of the software CPU start in x2APIC mode.",
   }),
   strictIo: flag({
     key: "x86.strictio", default: false, lenient: true,
     help: "End at an access to a port that no device has.",
   }),
   strictMsr: flag({
-    key: "x86.strictmsr", default: true, lenient: true, pending: true,
-    help: "#GP at an unknown MSR; else it reads 0 and takes writes.",
+    key: "x86.strictmsr", default: true, lenient: true,
+    help: "#GP at an MSR that the software CPU has not; else it reads 0 and takes writes.",
   }),
   verboseMsr: flag({
-    key: "x86.verbosemsr", default: false, lenient: true, pending: true,
-    help: "Log accesses to unknown MSRs.",
+    key: "x86.verbosemsr", default: false, lenient: true,
+    help: "Log accesses to MSRs that the software CPU has not.",
     since: "bhyve 15.1",
   }),
   exitOnHalt: flag({
@@ -146,7 +147,8 @@ const boardKeys = {
   com3: text({ key: "lpc.com3.path", help: "Host side of the third serial port." }),
   com4: text({ key: "lpc.com4.path", help: "Host side of the fourth serial port." }),
   testDevice: flag({
-    key: "lpc.pc-testdev", default: false, pending: true, help: "QEMU's test device.",
+    key: "lpc.pc-testdev", default: false,
+    help: "QEMU's test device: ports 0xE0 to 0xE3, and 0x2000 to 0x2017 for interrupt lines.",
   }),
   tpmType: text({
     key: "tpm.type", oneOf: ["passthru", "swtpm"], pending: true, help: "Kind of TPM.",

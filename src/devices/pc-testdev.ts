@@ -8,6 +8,8 @@ import { assignState } from "../fabric/state.ts";
 const echoPort = 0xe0;
 const linePort = 0x2000;
 const lineCount = 24;
+/** Where the ports that PCI functions use too are free again, at a boundary for small BARs. */
+export const pcTestdevEnd = 0x2020;
 
 function newState() {
   return { echo: 0, lines: 0 };

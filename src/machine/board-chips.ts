@@ -7,6 +7,7 @@ import { Hpet } from "../devices/hpet.ts";
 import { I8042 } from "../devices/i8042.ts";
 import { I8254 } from "../devices/i8254.ts";
 import { Mc146818 } from "../devices/mc146818.ts";
+import { PcTestdev } from "../devices/pc-testdev.ts";
 import { Port92 } from "../devices/port92.ts";
 import { PostCode } from "../devices/post-code.ts";
 import { ResetControl } from "../devices/reset-control.ts";
@@ -40,6 +41,7 @@ export interface BoardEnv {
   /** Takes the bytes of port 0xE9; undefined leaves the port out. */
   readonly debugConsole: Pick<CharBackend, "put"> | undefined;
   readonly exitPort: boolean;
+  readonly testDevice: boolean;
   /** Chips that the back end has itself. */
   readonly provided: ReadonlySet<BoardChip>;
   replaceLegacyTimers(replaced: boolean): void;
@@ -73,10 +75,15 @@ export function makeBoardChips(env: BoardEnv): BoardChips {
       }),
       new Port92(machine), new ResetControl(machine), new PostCode(),
       ...(env.debugConsole === undefined ? [] : [new DebugConsole(env.debugConsole)]),
+      ...(env.testDevice ? [new PcTestdev(lineOf(interrupts))] : []),
       ...(env.exitPort ? [new ExitPort(machine)] : []),
     ],
   };
 }
+
+/** A global interrupt: up to 15 an ISA one too. */
+const lineOf = (interrupts: InterruptRouter) => (number: number) =>
+  interrupts.line(number < 16 ? number : -1, number);
 
 /** The size of RAM where firmware of PCs looks for it: above 16 MiB, and above 4 GiB, in 64 KiB. */
 function cmosMemory({ lowBytes, highBytes }: GuestMemory): Record<number, number> {

@@ -6,6 +6,7 @@ import { defined } from "../base/assert.ts";
 import { ConfigError } from "../base/errors.ts";
 import { createLog, type Log } from "../base/log.ts";
 import { nodeOf } from "../config/options.ts";
+import { pcTestdevEnd } from "../devices/pc-testdev.ts";
 import { MmioSpace, PortSpace } from "../fabric/address-space.ts";
 import type { Board, BoardDevice } from "../fabric/board.ts";
 import type { BlockBackend, CharBackend, Entropy } from "../fabric/device.ts";
@@ -127,7 +128,7 @@ export class Machine {
       : readBootRom(readBootFile("bootrom", globals.bootRom));
     return hypervisor.createVm({
       memoryBytes: globals.memoryBytes, cpus: topology.cpus, bus: this.#bus(), clock, log, wake,
-      ...(rom && { rom }),
+      x86: globals, ...(rom && { rom }),
     });
   }
 
@@ -147,6 +148,7 @@ export class Machine {
     return new PciHost({
       router: this.vm.interrupts, log: this.log, bootRom: bootRom !== undefined,
       ...(enableBars !== undefined && { enableBars }),
+      ...(this.#plan.globals.testDevice && { ioBase: pcTestdevEnd }),
       memoryEnd: highMemoryBase + this.vm.memory.highBytes,
       ioapicPins: this.vm.features.ioapicPins,
     });
@@ -159,7 +161,7 @@ export class Machine {
       control: this.driver,
       wallClockMs: () => this.#wallClockMs(),
       debugConsole: globals.debugConsole ? lineLog(this.log) : undefined,
-      exitPort: globals.exitPort,
+      exitPort: globals.exitPort, testDevice: globals.testDevice,
       provided: this.vm.features.chips,
       replaceLegacyTimers: (replaced) => this.vm.replaceLegacyTimers?.(replaced),
     });

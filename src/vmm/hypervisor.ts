@@ -60,6 +60,15 @@ export interface Vcpu {
   reset(): void;
 }
 
+export interface ProcessorChoices {
+  /** Local APICs start in x2APIC mode. */
+  readonly x2apic: boolean;
+  /** #GP at an unknown MSR; else it reads 0 and what is written to it is lost. */
+  readonly strictMsr: boolean;
+  /** Unknown MSRs are told to the log. */
+  readonly verboseMsr: boolean;
+}
+
 export interface VmOptions {
   /** RAM: a multiple of 4 KiB. */
   readonly memoryBytes: number;
@@ -67,6 +76,8 @@ export interface VmOptions {
   /** Boot ROM, a multiple of 4 KiB, ending at 4 GiB. Its last 128 KiB are copied to RAM below
    * 1 MiB at each reset, as a PC's chip set shadows them. */
   readonly rom?: Uint8Array;
+  /** Of processors that the back end models itself; a kernel has its own ways. */
+  readonly x86?: ProcessorChoices;
   readonly bus: VcpuBus;
   readonly clock: Clock;
   readonly log: Log;

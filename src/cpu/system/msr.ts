@@ -114,7 +114,7 @@ export class ModelRegisters {
       return (BigInt(this.#apicValue.hi) << 32n) | BigInt(this.#apicValue.lo);
     }
     if (!isPlain(index)) {
-      this.#cpu.raise(vector.gp, 0);
+      this.#passOver(index);
     }
     return this.plain(index);
   }
@@ -153,10 +153,22 @@ export class ModelRegisters {
     const needsCanonical = index === number.lstar || index === number.cstar
       || index === number.kernelGsBase || index === number.sysenterEsp
       || index === number.sysenterEip;
-    if (!isPlain(index) || readOnly || (needsCanonical && !isCanonical(value))) {
+    if (!isPlain(index) && !readOnly) {
+      this.#passOver(index, value);
+      return;
+    }
+    if (readOnly || (needsCanonical && !isCanonical(value))) {
       this.#cpu.raise(vector.gp, 0);
     }
     this.#plain.set(index, value);
+  }
+
+  /** #GP, unless whoever runs us wants unknown registers passed over. */
+  #passOver(index: number, value?: bigint): void {
+    const { unknownMsr } = this.#cpu.options;
+    if (unknownMsr?.(index, value) !== true) {
+      this.#cpu.raise(vector.gp, 0);
+    }
   }
 
   #writeBase(segment: number, value: bigint): void {

@@ -78,6 +78,9 @@ export interface ProcessorOptions {
   /** How errors of the x87 are told while CR0.NE is clear; undefined: as #MF all the same. */
   readonly floatErrors?: FloatErrors;
   readonly isBootCpu?: boolean;
+  /** Asked about an MSR that is not there, with the value if it is written: true reads 0 and loses
+   * the value; false, or nobody to ask, is #GP. */
+  readonly unknownMsr?: (index: number, value: bigint | undefined) => boolean;
   /** What CPUID tells; 0 of 1 when absent. */
   readonly apicId?: number;
   readonly cpus?: number;

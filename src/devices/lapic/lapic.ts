@@ -22,6 +22,8 @@ export interface LapicEnv extends LapicTimerEnv {
 export interface LapicOptions {
   readonly id: number;
   readonly isBootCpu: boolean;
+  /** It starts in x2APIC mode. */
+  readonly x2apic?: boolean;
 }
 
 /** Bits of `Lapic.attention`. */
@@ -61,6 +63,7 @@ function newRegisters() {
 export class Lapic implements Device {
   readonly id: number;
   readonly #isBootCpu: boolean;
+  readonly #startsInX2apic: boolean;
   readonly #env: LapicEnv;
   readonly #timer: LapicTimer;
   readonly #priority: Priority;
@@ -77,6 +80,7 @@ export class Lapic implements Device {
   constructor(options: LapicOptions, env: LapicEnv) {
     this.id = options.id;
     this.#isBootCpu = options.isBootCpu;
+    this.#startsInX2apic = options.x2apic ?? false;
     this.#env = env;
     this.#timer = new LapicTimer(env, () => this.#localInterrupt(lvt.timer));
     this.state = {
@@ -290,7 +294,8 @@ export class Lapic implements Device {
   }
 
   #powerOnBase(): number {
-    return (lapicBase | apicBaseBits.enabled | (this.#isBootCpu ? apicBaseBits.bootCpu : 0)) >>> 0;
+    return (lapicBase | apicBaseBits.enabled | (this.#isBootCpu ? apicBaseBits.bootCpu : 0)
+      | (this.#startsInX2apic ? apicBaseBits.x2apic : 0)) >>> 0;
   }
 
   #powerOnRegisters(): ReturnType<typeof newRegisters> {

@@ -30,6 +30,8 @@ export interface PciHostOptions {
   readonly enableBars?: boolean;
   /** Where RAM above 4 GiB ends; 64-bit BARs lie behind it. */
   readonly memoryEnd: number;
+  /** The first port for BARs, where bhyve's is taken. */
+  readonly ioBase?: number;
   readonly ioapicPins?: number;
   readonly reservedIrqs?: readonly number[];
 }
@@ -76,7 +78,7 @@ export class PciHost implements BoardDevice {
   constructor(options: PciHostOptions) {
     this.#options = options;
     this.#log = limitedLog(options.log);
-    this.#placement = new BarPlacement(options.memoryEnd);
+    this.#placement = new BarPlacement(options.memoryEnd, options.ioBase);
     const { router, bootRom, ioapicPins = 32, reservedIrqs } = options;
     this.routing = new PciRouting({
       router, bootRom, ioapicPins, ...(reservedIrqs && { reservedIrqs }),

@@ -46,10 +46,10 @@ export class BarPlacement {
   readonly #next: { [name in WindowName]: number };
   readonly #end: { readonly [name in WindowName]: number };
 
-  /** `memoryEnd` is where RAM above 4 GiB ends. */
-  constructor(memoryEnd: number) {
+  /** `memoryEnd` is where RAM above 4 GiB ends; I/O ports are taken from `ioBase` on. */
+  constructor(memoryEnd: number, ioBase: number = ranges.io.base) {
     const high = alignUp(Math.max(memoryEnd, 4 * GiB), mem64Bytes);
-    this.#next = { io: ranges.io.base, mem32: ranges.mem32.base, mem64: high };
+    this.#next = { io: ioBase, mem32: ranges.mem32.base, mem64: high };
     this.#end = { io: ranges.io.end, mem32: ranges.mem32.end, mem64: high + mem64Bytes };
   }
 

@@ -1,6 +1,7 @@
 /** The soft back end: processors of the cpu room behind the interface of a hypervisor. */
 import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
+import { limitedLog } from "../../base/log.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
 import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
@@ -123,6 +124,18 @@ class SoftVcpu implements Vcpu {
   }
 }
 
+/** What an MSR that we have not does: `x86.strictmsr`, `x86.verbosemsr`. */
+function unknownMsr({ x86, log }: VmOptions): (index: number, value?: bigint) => boolean {
+  const limited = limitedLog(log);
+  return (index, value) => {
+    if (x86?.verboseMsr === true) {
+      limited.info(value === undefined ? `rdmsr of unknown register 0x${index.toString(16)}`
+        : `wrmsr of 0x${value.toString(16)} to unknown register 0x${index.toString(16)}`);
+    }
+    return x86?.strictMsr === false;
+  };
+}
+
 class SoftVm implements Vm {
   readonly features: VmFeatures = { ioapicPins, chips: new Set() };
   readonly memory: GuestMemory;
@@ -136,7 +149,7 @@ class SoftVm implements Vm {
     const { clock } = options;
     const processor = (): Processor => this.vcpus[0]?.processor ?? boot;
     this.#controllers = new InterruptControllers({
-      clock, cpus: options.cpus,
+      clock, cpus: options.cpus, x2apic: options.x86?.x2apic ?? false,
       tscNow: () => processor().msr.tsc(),
       tscToNs: (_cpu, tsc) => processor().msr.tscToNs(tsc),
       wake: () => {
@@ -151,7 +164,7 @@ class SoftVm implements Vm {
       floatErrors: this.#floatErrors,
       ramBytes: options.memoryBytes, bus: options.bus, apic: apicFor(lapic),
       now: () => clock.nowNs(), entropy: (target) => { randomFillSync(target); },
-      apicId: 0, cpus: options.cpus,
+      apicId: 0, cpus: options.cpus, unknownMsr: unknownMsr(options),
       ...(options.rom === undefined ? {} : { rom: options.rom }),
     });
     this.vcpus = [new SoftVcpu(boot)];

@@ -17,6 +17,8 @@ const lapicPageBytes = 0x1000;
 export interface InterruptControllersEnv {
   readonly clock: Clock;
   readonly cpus: number;
+  /** Local APICs start in x2APIC mode. */
+  readonly x2apic?: boolean;
   /** TSC of a vCPU now, and the clock's nanosecond at which it has a value. */
   tscNow(cpu: number): number;
   tscToNs(cpu: number, tsc: number): number;
@@ -41,7 +43,7 @@ export class InterruptControllers implements InterruptRouter, LocalApics, EoiLis
     this.pic = new I8259({ set: (level) => this.lapics[0]?.setPin(0, level) });
     this.ioapic = new Ioapic(this);
     this.lapics = Array.from({ length: env.cpus }, (_, cpu) => new Lapic(
-      { id: cpu, isBootCpu: cpu === 0 },
+      { id: cpu, isBootCpu: cpu === 0, x2apic: env.x2apic ?? false },
       {
         clock: env.clock, apics: this, eoi: this, external: this.pic,
         tscNow: () => env.tscNow(cpu),
