@@ -2,8 +2,10 @@
  * Whether the host has what a configuration names: every file is opened for reading and closed
  * again, nothing is written or left behind. Problems are collected, so that a user sees all.
  */
-import { charTargetHelp, conflictingTargets, parseCharTarget } from "../backends/char/target.ts";
-import type { CharUse } from "../backends/char/target.ts";
+import { dirname } from "node:path";
+import { charTargetHelp, conflictingTargets, parseCharTarget, parseSocketTarget,
+} from "../backends/char/target.ts";
+import type { CharTarget, CharUse } from "../backends/char/target.ts";
 import { openSyncImage } from "../backends/block/open.ts";
 import { isSync } from "../backends/block/spec.ts";
 import { ConfigError, HostError } from "../base/errors.ts";
@@ -17,7 +19,7 @@ import type { ConfiguredFunction } from "../config/slots.ts";
 import type { Tree } from "../config/tree.ts";
 import { blockOptions } from "../devices/block-options.ts";
 import { readBootRom } from "../firmware/boot-rom.ts";
-import { openFile, readWholeFile } from "../host/files.ts";
+import { fileExists, openFile, readWholeFile } from "../host/files.ts";
 import { isTerminal } from "../host/terminal.ts";
 import { readBlockSpec } from "../machine/block.ts";
 import { planMachine } from "../machine/plan.ts";
@@ -30,7 +32,11 @@ export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
     ...romProblems(tree), ...bootFileProblems(tree),
     ...functions.filter(({ device }) => devices.get(device)?.backend === "block")
       .flatMap(diskProblems),
-    ...serialProblems(tree, functions),
+    ...channelProblems([
+      ...serialChannels(tree, functions),
+      ...functions.filter(({ device }) => devices.get(device)?.backend === "char")
+        .flatMap(portChannels),
+    ]),
   ];
 }
 
@@ -96,21 +102,43 @@ function diskProblems({ node }: ConfiguredFunction): Problem[] {
 
 const serialPorts = ["lpc.com1.path", "lpc.com2.path", "lpc.com3.path", "lpc.com4.path"] as const;
 
+interface Channel {
+  readonly key: string;
+  readonly value: string;
+  parse(key: string, value: string): CharTarget;
+}
+
 /** Serial lines count only behind an LPC bridge, as for bhyve. */
-function serialProblems(tree: Tree, functions: readonly ConfiguredFunction[]): Problem[] {
-  if (!functions.some(({ device }) => device === "lpc")) {
-    return [];
-  }
+function serialChannels(tree: Tree, functions: readonly ConfiguredFunction[]): Channel[] {
+  const hasLpc = functions.some(({ device }) => device === "lpc");
+  return serialPorts.flatMap((key) => {
+    const value = hasLpc ? tree.value(key) : undefined;
+    return value === undefined ? [] : [{ key, value, parse: parseCharTarget }];
+  });
+}
+
+function portChannels({ node }: ConfiguredFunction): Channel[] {
+  const ports = node.node("port");
+  return [...ports?.names() ?? []].flatMap((name) => {
+    const value = ports?.node(name)?.value("path");
+    return value === undefined ? []
+      : [{ key: `${node.path}.port.${name}.path`, value, parse: parseSocketTarget }];
+  });
+}
+
+function channelProblems(channels: readonly Channel[]): Problem[] {
   const problems: Problem[] = [];
   const uses: CharUse[] = [];
-  for (const key of serialPorts) {
-    const value = tree.value(key);
-    problems.push(...value === undefined ? [] : problemsOf(key, value, () => {
-      const target = parseCharTarget(key, value);
+  for (const { key, value, parse } of channels) {
+    problems.push(...problemsOf(key, value, () => {
+      const target = parse(key, value);
       uses.push({ key, target });
       if (target.kind === "tty" && !isTerminal(target.path)) {
         const message = `is no terminal; allowed: ${charTargetHelp}`;
         throw new ConfigError({ key, value, message });
+      }
+      if (target.kind === "unix" && !fileExists(dirname(target.path))) {
+        throw new ConfigError({ key, value, message: "lies in a folder that does not exist" });
       }
     }));
   }

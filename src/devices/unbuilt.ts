@@ -141,15 +141,6 @@ const virtio9p = {
   }),
 };
 
-const virtioConsole = {
-  name: "virtio-console", help: "Consoles of virtio, each on a UNIX socket.",
-  options: options({
-    ports: numbered(options({
-      name: text({ help: "Name of the port." }), path: text({ help: "Socket to listen on." }),
-    }), { key: "port", last: 15, help: "Ports." }),
-  }),
-};
-
 const virtioInput = {
   name: "virtio-input", help: "An input device of the host.",
   options: options({ path: text({ required: true, help: "/dev/input/eventN." }) }),
@@ -167,6 +158,6 @@ const virtioScsi = {
 const dummy = { name: "dummy", help: "Test device of bhyve.", options: options({}) };
 
 export const unbuiltDevices: readonly UnbuiltDevice[] = [
-  ahci, e1000, fbuf, dummy, hda, nvme, passthru, uart, virtio9p, virtioConsole, virtioInput,
+  ahci, e1000, fbuf, dummy, hda, nvme, passthru, uart, virtio9p, virtioInput,
   virtioNet, virtioScsi, xhci,
 ];

@@ -5,7 +5,8 @@
 import { Worker } from "node:worker_threads";
 import { createCharChannel, type CharChannel } from "../backends/char/channel.ts";
 import { openCharEndpoint, type CharEndpoint } from "../backends/char/endpoint.ts";
-import { conflictingTargets, parseCharTarget, type CharUse } from "../backends/char/target.ts";
+import { conflictingTargets, parseCharTarget, parseSocketTarget, type CharUse,
+} from "../backends/char/target.ts";
 import { ConfigError, HostError, exitStatus, type Problem } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { WakeWord } from "../fabric/byte-ring.ts";
@@ -14,6 +15,7 @@ import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
 import type { MachinePlan } from "./plan.ts";
+import { devices } from "./registry.ts";
 
 /** A machine that was asked to end answers within a slice; one that hangs is ended from here. */
 const endPatienceMs = 2000;
@@ -37,19 +39,28 @@ export interface OpenLine {
   readonly usesStdio: boolean;
 }
 
-interface SerialUse extends CharUse {
-  readonly number: number;
-}
-
-/** The serial lines of the plan; throws one ConfigError with all that is wrong. */
-function serialUses({ globals, functions }: MachinePlan): readonly SerialUse[] {
-  const uses: SerialUse[] = [];
+/** The byte channels of the plan; throws one ConfigError with all that is wrong. */
+function charUses({ globals, functions }: MachinePlan): readonly CharUse[] {
+  // Without the bridge there is no serial port: as bhyve, we pass over its keys.
+  const hasLpc = functions.some(({ device }) => device === "lpc");
+  const wanted = [
+    ...[globals.com1, globals.com2, globals.com3, globals.com4].map((path, index) => ({
+      key: `lpc.com${index + 1}.path`, path, used: hasLpc, parse: parseCharTarget,
+    })),
+    ...functions.filter(({ device }) => devices.get(device)?.backend === "char")
+      .flatMap(({ key, values }) => Object.entries(values)
+        .filter(([name]) => /^port\.[0-9]+\.path$/.test(name))
+        .map(([name, path]) => ({
+          key: `${key}.${name}`, path, used: true, parse: parseSocketTarget,
+        }))),
+  ];
+  const uses: CharUse[] = [];
   const problems: Problem[] = [];
-  for (const [index, path] of [globals.com1, globals.com2, globals.com3, globals.com4].entries()) {
-    const key = `lpc.com${index + 1}.path`;
+  for (const { key, path, used, parse } of wanted) {
     try {
-      if (path !== undefined) {
-        uses.push({ number: index + 1, key, target: parseCharTarget(key, path) });
+      const target = path === undefined ? undefined : parse(key, path);
+      if (target !== undefined && used) {
+        uses.push({ key, target });
       }
     } catch (error) {
       problems.push(...problemsOf(error));
@@ -59,8 +70,7 @@ function serialUses({ globals, functions }: MachinePlan): readonly SerialUse[] {
   if (problems.length > 0) {
     throw new ConfigError(problems);
   }
-  // Without the bridge there is no serial port: as bhyve, we pass over its keys.
-  return functions.some(({ device }) => device === "lpc") ? uses : [];
+  return uses;
 }
 
 function problemsOf(error: unknown): readonly Problem[] {
@@ -71,7 +81,7 @@ function problemsOf(error: unknown): readonly Problem[] {
 }
 
 interface Line {
-  readonly use: SerialUse;
+  readonly use: CharUse;
   readonly channel: CharChannel;
 }
 
@@ -79,10 +89,10 @@ interface Line {
 export async function launch(plan: MachinePlan, options: LaunchOptions): Promise<Ending> {
   const wake = new WakeWord();
   const control = new ControlCells();
-  const lines = serialUses(plan).map((use) => ({ use, channel: createCharChannel(wake) }));
+  const lines = charUses(plan).map((use) => ({ use, channel: createCharChannel(wake) }));
   const thread = new MachineThread({
     plan, hypervisor: options.hypervisor, wake: wake.shared, control: control.shared,
-    serial: new Map(lines.map(({ use, channel }) => [use.number, channel.parts])),
+    chars: new Map(lines.map(({ use, channel }) => [use.key, channel.parts])),
   }, options.log, wake);
   const endpoints: CharEndpoint[] = [];
   const askEnd = (status: number): void => {

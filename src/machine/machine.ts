@@ -37,6 +37,8 @@ export interface MachineEnv {
   wallClockMs(): number;
   /** The host side of COM1 to COM4, where there is one; the machine closes it. */
   serial(number: number): CharBackend | undefined;
+  /** The host side of a byte channel of a function, by the full key of its path. */
+  charPort?(key: string): CharBackend | undefined;
   /** The host side of a function that wants a disk; throws ConfigError. */
   openBlock(request: PlannedFunction): BlockBackend;
 }
@@ -244,10 +246,19 @@ export class Machine {
       log: createLog((level, message) => this.log[level](`${planned.key}: ${message}`)),
       key: planned.key, routing: this.pci.routing, virtioMsix: this.#plan.globals.virtioMsix,
       ...(block && { block }),
+      charPort: (key) => this.#charPort(`${planned.key}.${key}`),
     };
     const device = model.create(nodeOf(planned.values, planned.key), env);
     this.pci.plug(planned.at, device);
     this.#functions.push(device);
+  }
+
+  #charPort(key: string): CharBackend | undefined {
+    const backend = this.#env.charPort?.(key);
+    if (backend !== undefined) {
+      this.#closers.push(() => backend.close());
+    }
+    return backend;
   }
 
   #pressPowerButton(): boolean {

@@ -9,8 +9,8 @@ export interface WorkerStart {
   readonly plan: MachinePlan;
   /** Name of the back end; its probe has run. */
   readonly hypervisor: string;
-  /** By the number of the serial port. */
-  readonly serial: ReadonlyMap<number, CharChannelParts>;
+  /** Byte channels by the full key of their path: `lpc.com1.path`, `pci.0.4.0.port.0.path`. */
+  readonly chars: ReadonlyMap<string, CharChannelParts>;
   readonly wake: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
 }

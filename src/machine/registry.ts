@@ -6,6 +6,7 @@ import { hostbridge } from "../devices/pci/hostbridge.ts";
 import { lpc } from "../devices/pci/lpc.ts";
 import { unbuiltDevices } from "../devices/unbuilt.ts";
 import { virtioBlk } from "../devices/virtio/blk.ts";
+import { virtioConsole } from "../devices/virtio/console.ts";
 import { virtioRnd } from "../devices/virtio/rnd.ts";
 import type { BackendKind, PciDeviceDescription, PciEnv } from "../fabric/pci/description.ts";
 import type { PciDevice } from "../fabric/pci/function.ts";
@@ -38,7 +39,9 @@ function model<S extends Schema>(
   };
 }
 
-const models = [model(hostbridge), model(lpc), model(virtioBlk), model(virtioRnd)];
+const models = [
+  model(hostbridge), model(lpc), model(virtioBlk), model(virtioConsole), model(virtioRnd),
+];
 
 export const devices: ReadonlyMap<string, DeviceModel> =
   new Map(models.map((each) => [each.name, each]));

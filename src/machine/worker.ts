@@ -20,8 +20,8 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const tell = (message: FromWorker) => port.postMessage(message);
   const wake = new WakeWord(start.wake);
   const control = new ControlCells(start.control);
-  const lines = new Map([...start.serial].map(
-    ([number, parts]) => [number, new RingCharBackend(parts)]));
+  const lines = new Map([...start.chars].map(
+    ([key, parts]) => [key, new RingCharBackend(parts)]));
   const log = createLog((level, message) => tell({ kind: "log", level, message }));
   const disks = new MachineDisks(wake, log);
   const machine = new Machine(start.plan, {
@@ -31,7 +31,8 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
     log,
     wake: () => wake.signal(),
     wallClockMs: () => Date.now(),
-    serial: (number) => lines.get(number),
+    serial: (number) => lines.get(`lpc.com${number}.path`),
+    charPort: (key) => lines.get(key),
     openBlock: (planned) => disks.open(planned),
   });
   let ending: Ending;

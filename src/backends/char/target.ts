@@ -50,6 +50,13 @@ export function parseCharTarget(key: string, value: string): CharTarget {
   return { kind: "tty", path: value };
 }
 
+/** The same where a plain path is a socket to listen on, as for virtio-console of bhyve. */
+export function parseSocketTarget(key: string, value: string): CharTarget {
+  const target = parseCharTarget(key, value);
+  return target.kind === "tty" && !target.path.startsWith("/dev/")
+    ? parseCharTarget(key, `unix:${value}`) : target;
+}
+
 function fail(error: Error): never {
   throw error;
 }

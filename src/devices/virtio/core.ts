@@ -36,6 +36,8 @@ export interface VirtioHandler {
   /** The driver has taken a queue away: chains of it that are not completed are gone. After a
    * reset of the device `state` is as new and this is called for every queue. */
   onQueueReset?(queue: Virtqueue): void;
+  /** Sets timers and the like from `state`, after that was loaded. */
+  sync?(): void;
   /** Ends timers and the like; the device is leaving. */
   detach?(): void;
 }
@@ -160,6 +162,7 @@ export class VirtioCore {
     for (const queue of this.queues) {
       queue.sync();
     }
+    this.handler.sync?.();
   }
 
   readConfig(offset: number, size: number): number {

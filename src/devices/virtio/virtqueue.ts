@@ -225,6 +225,11 @@ export class Virtqueue {
     }
   }
 
+  /** Asks to be told of the next chain; true if there is one already. */
+  rearm(): boolean {
+    return this.ready && this.#freeCount > 0 && this.#ring.rearm();
+  }
+
   /** Serves every waiting chain, then interrupts once. `serve` completes rows or keeps them;
    * `settle` follows when none is waiting, and may complete what was kept. */
   drain(serve: (row: number) => void, settle?: () => void): void {
@@ -235,7 +240,7 @@ export class Virtqueue {
         serve(row);
       }
       settle?.();
-    } while (this.ready && this.#freeCount > 0 && this.#ring.rearm() && left > 0);
+    } while (this.rearm() && left > 0);
     this.publish();
   }
 
@@ -248,7 +253,7 @@ export class Virtqueue {
           left -= 1;
           yield this.chain(row);
         }
-      } while (this.ready && this.#freeCount > 0 && this.#ring.rearm() && left > 0);
+      } while (this.rearm() && left > 0);
     } finally {
       this.publish();
     }

@@ -10,6 +10,8 @@ export interface PciEnv extends Env {
   /** The back end of the kind the description asks for; whoever made it closes it. */
   readonly block?: BlockBackend;
   readonly char?: CharBackend;
+  /** One of several byte channels, by the key below the device's node that names it. */
+  charPort?(key: string): CharBackend | undefined;
   /** For the LPC bridge, which holds the registers of the interrupt router. */
   readonly routing: PciRouting;
   /** The key `virtio_msix`. */
