@@ -3,6 +3,7 @@
  * old names of keys, the operand, and then `config.dump` before any key is checked.
  */
 import { ConfigError, HostError, describeProblem, exitStatus } from "../base/errors.ts";
+import type { Problem } from "../base/errors.ts";
 import { operandsOf, readArguments } from "../config/arguments.ts";
 import { atOrigin } from "../config/file.ts";
 import type { FirmwareFile } from "../config/firmware-file.ts";
@@ -45,11 +46,13 @@ export interface Surroundings {
   readonly say: (line: string) => void;
   readonly readFile: (path: string) => string;
   readonly version: () => string;
+  /** Points a person at the argument that is wrong. */
+  readonly point?: (problem: Problem, origin: string) => void;
 }
 
 /** Reads the arguments after the program's name. */
 export function readCommandLine(
-  argv: readonly string[], { say, readFile, version, describeMachine }: Surroundings,
+  argv: readonly string[], { say, readFile, version, describeMachine, point }: Surroundings,
 ): MachineRequest | Answer {
   const tree = new Tree((message) => say(`${program}: ${message}`));
   let dryRun = false;
@@ -85,11 +88,13 @@ export function readCommandLine(
     const { firmwareFiles, incomplete } = context;
     return { kind: "machine", tree, dryRun, firmwareFiles, incomplete };
   } catch (error) {
-    return answerOf(error, say);
+    return answerOf(error, say, (problem) => point?.(problem, tree.origin));
   }
 }
 
-function answerOf(error: unknown, say: (line: string) => void): Answer {
+function answerOf(
+  error: unknown, say: (line: string) => void, point: (problem: Problem) => void,
+): Answer {
   if (error instanceof CommandLineEnd) {
     if (error.usage) {
       say(usage().trimEnd());
@@ -108,6 +113,7 @@ function answerOf(error: unknown, say: (line: string) => void): Answer {
       // As bhyve does, what is wrong with a PCI slot is said without the program's name.
       const prefix = problem.key === "-s" ? "" : `${program}: `;
       say(prefix + describeProblem(problem));
+      point(problem);
     }
     return { kind: "answer", status: error.status, output: "" };
   }

@@ -8,6 +8,7 @@ import { nearest } from "../config/suggest.ts";
 import { deviceSchemas } from "../machine/registry.ts";
 import type { DeviceSchema } from "../config/configuration.ts";
 import type { Console } from "./main.ts";
+import { flagHelp } from "./usage.ts";
 
 interface KnownKey {
   readonly key: string;
@@ -18,14 +19,14 @@ interface KnownKey {
 export function help(words: readonly string[], console: Console): number {
   const [word] = words;
   if (words.length > 1) {
-    console.error("usage: tsbhyve help [device | key]\n");
+    console.error("usage: tsbhyve help [device | key | flags]\n");
     return exitStatus.powerOff;
   }
   if (word === undefined) {
     console.out(overview());
     return 0;
   }
-  const text = deviceHelp(word) ?? keyHelp(word);
+  const text = word === "flags" ? flagHelp() : deviceHelp(word) ?? keyHelp(word);
   if (text !== undefined) {
     console.out(text);
     return 0;

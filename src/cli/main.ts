@@ -13,6 +13,8 @@ import { usage } from "./usage.ts";
 export interface Console {
   out(text: string): void;
   error(text: string): void;
+  /** Whether a person at a terminal reads what goes to `error`. */
+  readonly interactive?: boolean;
 }
 
 /** Serves one command line and returns the exit status. */
@@ -22,7 +24,10 @@ export async function main(argv: readonly string[], console: Console): Promise<n
     return await dispatch(argv, console, say);
   } catch (error) {
     if (error instanceof ConfigError) {
-      sayProblems(error.problems, say);
+      for (const problem of error.problems) {
+        say(`${program}: ${describeProblem(problem)}`);
+        await point(problem, "", argv, console);
+      }
       return error.status;
     }
     if (error instanceof HostError) {
@@ -48,6 +53,10 @@ async function dispatch(
       return (await import("./help.ts")).help(rest, console);
     case "config":
       return (await import("./config/command.ts")).configCommand(rest, console);
+    case "complete":
+      return (await import("./completion/command.ts")).complete(rest, console);
+    case "completion":
+      return (await import("./completion/command.ts")).completion(rest, console);
     case "doctor":
       return (await import("./doctor.ts")).doctor(rest, console);
     case "serve":
@@ -62,8 +71,10 @@ async function serveFlags(
 ): Promise<number> {
   const describeMachine = argv.some((word) => /^-[A-Za-z]*f/.test(word))
     ? (await import("./config/sources.ts")).describeMachine : undefined;
+  const pointer = console.interactive ? await pointerFor(argv, console) : undefined;
   const request = readCommandLine(argv, {
     say, readFile: readTextFile, version, ...(describeMachine && { describeMachine }),
+    ...(pointer && { point: pointer }),
   });
   if (request.kind === "answer") {
     console.out(request.output);
@@ -80,9 +91,25 @@ async function serveFlags(
   return runMachine(request, configuration);
 }
 
-function sayProblems(problems: readonly Problem[], say: (line: string) => void): void {
-  for (const problem of problems) {
-    say(`${program}: ${describeProblem(problem)}`);
+type Pointer = (problem: Problem, origin: string) => void;
+
+async function pointerFor(argv: readonly string[], console: Console): Promise<Pointer> {
+  const { caretLines, mayColour, red } = await import("./caret.ts");
+  const colour = mayColour(process.env, true);
+  return (problem, origin) => {
+    const [line, caret] = caretLines(program, argv, problem, origin);
+    if (line !== undefined && caret !== undefined) {
+      console.error(`${line}\n${red(caret, colour)}\n`);
+    }
+  };
+}
+
+/** Shows a person the argument; a program that reads us gets the message alone. */
+async function point(
+  problem: Problem, origin: string, argv: readonly string[], console: Console,
+): Promise<void> {
+  if (console.interactive) {
+    (await pointerFor(argv, console))(problem, origin);
   }
 }
 
@@ -111,6 +138,7 @@ export async function runProgram(): Promise<void> {
   // A reader that went away (`tsbhyve help | head`) is no reason for a stack trace.
   process.stdout.on("error", () => process.exit(exitStatus.error));
   const status = await mainOrCrash({
+    interactive: process.stderr.isTTY === true,
     out: (text) => {
       process.stdout.write(bytesOf(text));
     },

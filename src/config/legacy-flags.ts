@@ -3,6 +3,7 @@ import { ConfigError, exitStatus } from "../base/errors.ts";
 import { setFile, setOption } from "./file.ts";
 import { legacyDevices, targetOf } from "./legacy.ts";
 import { lpcDevices, setLpcDevice } from "./legacy-lpc.ts";
+import { nearest } from "./suggest.ts";
 import type { Tree } from "./tree.ts";
 import { numberPrefix, readSlot, scanned, scannedInt, slotHelp } from "./values.ts";
 import { setFirmwareFile } from "./firmware-file.ts";
@@ -182,9 +183,10 @@ const setSlot: Action = (argument, { tree }) => {
   const where = `pci slot ${bus}:${number}:${func}`;
   const device = legacyDevices.find((each) => each.name === name);
   if (!device) {
+    const near = nearest(name, legacyDevices.map((each) => each.name));
     throw new ConfigError({
-      key: "-s", value: argument, message: `${where}: unknown device "${name}"; `
-        + "allowed: those that -s help lists",
+      key: "-s", value: argument, message: `${where}: unknown device "${name}"${near === undefined
+        ? "" : `; did you mean ${near}?`}; allowed: those that -s help lists`,
     });
   }
   const path = `pci.${bus}.${number}.${func}`;
@@ -231,7 +233,7 @@ export const flags: readonly Flag[] = [
   setting("D", "destroy_on_poweroff", "true", "destroy the machine at power-off"),
   setting("e", "x86.strictio", "true", "end at an access to an unknown port"),
   { letter: "f", argument: "item",
-    help: "a machine's file; or for fw_cfg [name=]NAME,string=TEXT or ,file=PATH",
+    help: "machine's file, or fw_cfg item NAME,string=TEXT or NAME,file=F",
     act: (argument, { say, readFile, readMachine, firmwareFiles }) => {
       if (!readMachine?.(argument)) {
         setFirmwareFile(argument, { say, readFile, files: firmwareFiles });

@@ -18,7 +18,7 @@ import { formatNamed, readDescription, readingOptions } from "./sources.ts";
 import { lastOf, readWords } from "./words.ts";
 import type { WordTable, Words } from "./words.ts";
 
-interface Verb {
+export interface Verb {
   readonly usage: string;
   readonly help: string;
   readonly table: WordTable;
@@ -60,6 +60,8 @@ const verbs: Readonly<Record<string, Verb>> = {
     table: { values: readingOptions, switches: [] }, run: format,
   },
 };
+
+export const configVerbTable: readonly Verb[] = Object.values(verbs);
 
 export const configVerbs: readonly string[] = Object.keys(verbs);
 
