@@ -2,12 +2,6 @@
 #include <errno.h>
 #include "system.h"
 
-int64_t system_sysctl(const char *name, uint8_t *old_bytes, size_t old_length,
-                      const uint8_t *new_bytes, size_t new_length) {
-  (void)name, (void)old_bytes, (void)old_length, (void)new_bytes, (void)new_length;
-  return -ENOSYS;
-}
-
 size_t system_kevent_bytes(void) {
   return 1;
 }

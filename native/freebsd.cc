@@ -1,4 +1,4 @@
-/* sysctl(3), kqueue(2) and cap_enter(2); -ENOSYS on other kernels. */
+/* sysctl(3); and kqueue(2) and cap_enter(2), which are -ENOSYS on other kernels. */
 #include "arguments.h"
 #include "functions.h"
 

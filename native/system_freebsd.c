@@ -48,9 +48,10 @@ int system_eventfd(uint32_t initial, int blocking) {
 int64_t system_sysctl(const char *name, uint8_t *old_bytes, size_t old_length,
                       const uint8_t *new_bytes, size_t new_length) {
   size_t length = old_length;
-  int result = sysctlbyname(name, old_bytes, old_bytes == NULL ? NULL : &length, new_bytes,
+  int reads = new_length == 0;
+  int result = sysctlbyname(name, reads ? old_bytes : NULL, reads ? &length : NULL, new_bytes,
                             new_length);
-  return result < 0 ? -errno : old_bytes == NULL ? 0 : (int64_t)length;
+  return result < 0 ? -errno : reads ? (int64_t)length : 0;
 }
 
 size_t system_kevent_bytes(void) {

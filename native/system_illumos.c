@@ -34,3 +34,9 @@ int system_memfd(const char *name, int64_t length) {
 int system_eventfd(uint32_t initial, int blocking) {
   return descriptor_own(result_of(eventfd(initial, EFD_CLOEXEC | (blocking ? 0 : EFD_NONBLOCK))));
 }
+
+int64_t system_sysctl(const char *name, uint8_t *old_bytes, size_t old_length,
+                      const uint8_t *new_bytes, size_t new_length) {
+  (void)name, (void)old_bytes, (void)old_length, (void)new_bytes, (void)new_length;
+  return -ENOSYS;
+}

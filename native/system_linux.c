@@ -74,3 +74,27 @@ int system_ring_register(int fd, uint32_t opcode, uint8_t *bytes, size_t length,
   memcpy(bytes, scratch, length);
   return result;
 }
+
+/* The file of a variable (proc(5), /proc/sys): dots of the name are its folders. */
+static int open_variable(const char *name, int flags) {
+  char path[512] = "/proc/sys/";
+  size_t at = strlen(path);
+  for (; *name != '\0' && at < sizeof path - 1; name += 1) {
+    path[at++] = *name == '.' ? '/' : *name;
+  }
+  path[at] = '\0';
+  return result_of(open(path, flags | O_CLOEXEC));
+}
+
+int64_t system_sysctl(const char *name, uint8_t *old_bytes, size_t old_length,
+                      const uint8_t *new_bytes, size_t new_length) {
+  int fd = open_variable(name, new_length > 0 ? O_WRONLY : O_RDONLY);
+  if (fd < 0) {
+    return fd;
+  }
+  ssize_t result = new_length > 0 ? write(fd, new_bytes, new_length)
+                                  : read(fd, old_bytes, old_length);
+  int error = errno;
+  close(fd);
+  return result < 0 ? -error : new_length > 0 ? 0 : result;
+}

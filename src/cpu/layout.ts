@@ -74,6 +74,8 @@ export const state = {
    * registers meet outside 64-bit mode; 0 where they are allowed. */
   avxFault: 0x156c,
   vexFault: 0x1570,
+  /** Non-zero: accesses to devices may end the run before their instruction (`PhysicalBus`). */
+  deviceExits: 0x1574,
   x87: 0x1600,
 } as const;
 

@@ -73,8 +73,10 @@ export interface NativeAddon {
   ringEnter(fd: number, toSubmit: number, minComplete: number, flags: number): number;
   ringRegister(fd: number, opcode: number, bytes: Bytes, count: number): number;
 
-  /** FreeBSD's, -ENOSYS elsewhere. Empty arrays stand for NULL; returns the old value's length. */
+  /** Writes a variable of the kernel unless `newValue` is empty, or else reads it; returns the
+   * length of what it read. On Linux by /proc/sys. */
   sysctl(name: string, oldValue: Bytes, newValue: Bytes): number;
+  /** FreeBSD's, -ENOSYS elsewhere. */
   kqueue(): number;
   kevent(kq: number, changes: Bytes, events: Bytes, timeoutMs: number): number;
   capEnter(): number;

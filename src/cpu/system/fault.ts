@@ -11,6 +11,9 @@ export class GuestFault {
   }
 }
 
+/** No exception: the instruction is left undone, and the run ends with `exit`. */
+export const exitFault = 0x100;
+
 /** Vectors that push an error code (SDM 3A table 6-1). */
 const withErrorCode = new Set([8, 10, 11, 12, 13, 14, 17, 21]);
 

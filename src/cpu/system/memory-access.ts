@@ -10,6 +10,10 @@ import type { GuestState } from "./guest-state.ts";
 export interface PhysicalBus {
   mmioRead(address: number, size: number): number;
   mmioWrite(address: number, size: number, value: number): void;
+  /** Whether an access of the guest to this address ends the run before its instruction, with
+   * `exit`, as a hypervisor's exits do. Reads and writes of the bus may also throw
+   * `GuestFault(exitFault)` for that, where helpers of the processor make them. */
+  exits?(address: number): boolean;
 }
 
 /** A contiguous range of physical addresses that is RAM or ROM. */

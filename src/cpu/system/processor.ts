@@ -21,7 +21,7 @@ import { exportedFunction } from "../wasm/module.ts";
 import { DebugRegisters } from "./debug.ts";
 import { isRepeated, repeatsOn } from "./debug-accesses.ts";
 import { deliver } from "./delivery.ts";
-import { GuestFault, hasErrorCode } from "./fault.ts";
+import { exitFault, GuestFault, hasErrorCode } from "./fault.ts";
 import { defaultFeatures, type Features } from "./features.ts";
 import { GuestState } from "./guest-state.ts";
 import { helpers } from "./helpers.ts";
@@ -89,7 +89,7 @@ export interface ProcessorOptions {
 }
 
 /** Why `run` returned. */
-export type StopReason = "yield" | "halt" | "tripleFault";
+export type StopReason = "yield" | "halt" | "tripleFault" | "exit";
 
 // Tells V8 which branches are cold; on by default from Node 26 on. Without it slow paths make the
 // compiler spill registers around every memory access (a third of the speed).
@@ -123,6 +123,8 @@ export class Processor extends GuestState {
   /** Waits for a start-up message (SDM 3A §8.4.4). */
   #waitsForStartUp = false;
   #shutDown = false;
+  /** The instruction at RIP was left undone (`exitFault`). */
+  #exited = false;
   #stolenBudget = 0;
   /** Where the next entry starts, when the instruction TLB cannot say: 0, or a micro-op. */
   #entry = 0;
@@ -152,8 +154,9 @@ export class Processor extends GuestState {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(generated.bytes), { env: {
       memory,
       helper: (upc: number) => this.#helper(upc),
-      deviceRead: (lo: number, hi: number, size: number) =>
-        bus.mmioRead((lo >>> 0) + hi * 2 ** 32, size),
+      deviceRead: (lo: number, hi: number, size: number) => size === 0
+        ? this.#deviceExits((lo >>> 0) + hi * 2 ** 32)
+        : bus.mmioRead((lo >>> 0) + hi * 2 ** 32, size),
       deviceWrite: (lo: number, hi: number, size: number, value: number) =>
         bus.mmioWrite((lo >>> 0) + hi * 2 ** 32, size,
           size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff)),
@@ -180,6 +183,7 @@ export class Processor extends GuestState {
     this.msr.reset();
     this.code.flush();
     this.#startAnew();
+    this.setU32(state.deviceExits, this.options.bus.exits === undefined ? 0 : 1);
   }
 
   /** INIT, which leaves more alone than power-on does. */
@@ -194,6 +198,7 @@ export class Processor extends GuestState {
     this.#shadow = false;
     this.#halted = false;
     this.#shutDown = false;
+    this.#exited = false;
     this.#waitsForStartUp = this.options.isBootCpu === false;
     this.#entry = 0;
     this.flushTlb();
@@ -397,6 +402,14 @@ export class Processor extends GuestState {
     this.view.setInt32(state.budget, 0, true);
   }
 
+  #deviceExits(address: number): number {
+    if (this.options.bus.exits?.(address) !== true) {
+      return 0;
+    }
+    this.setU32(state.faultVector, exitFault);
+    return 1;
+  }
+
   #helper(upc: number): number {
     this.#upc = upc;
     this.counts.helpers += 1;
@@ -428,6 +441,10 @@ export class Processor extends GuestState {
     this.#stolenBudget = 0;
     this.view.setInt32(state.budget, budget * microOp.bytes, true);
     for (;;) {
+      if (this.#exited) {
+        this.#exited = false;
+        return "exit";
+      }
       if (this.options.apic !== undefined) {
         this.#takeEvents(this.options.apic);
       }
@@ -493,6 +510,10 @@ export class Processor extends GuestState {
 
   #deliverFault(): void {
     const which = this.u32(state.faultVector);
+    if (which === exitFault) {
+      this.#exited = true;
+      return;
+    }
     if (which === vector.mf && !this.hasCr0("ne") && this.options.floatErrors !== undefined) {
       this.options.floatErrors.report();
       this.#halted = true; // Frozen at the instruction until an interrupt comes.

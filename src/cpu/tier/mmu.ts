@@ -24,7 +24,7 @@ export interface MmuFunctions {
 }
 
 export interface MmuImports {
-  /** (gpa low, gpa high, size) → value. */
+  /** (gpa low, gpa high, size) → value; of size 0, whether the access ends the run. */
   readonly deviceRead: number;
   /** (gpa low, gpa high, size, value). */
   readonly deviceWrite: number;
@@ -349,6 +349,11 @@ function buildDeviceAccess(parts: SlowParts): number {
   const { module, imports } = parts;
   const { index, code } = module.declare(["i64", "i32"], ["i32"]);
   const size = code.bind(sizeOf(code));
+  code.if(word(state.deviceExits), () => {
+    const ends = code.callFor("i32", imports.deviceRead, low32(code.get(0)), high32(code.get(0)),
+      i32(0));
+    code.if(ends, () => code.return(i32(0)));
+  }, undefined, false);
   const plainWrite = op("i32.eq",
     op("i32.and", code.get(1), i32(access.write | access.modify)), i32(access.write));
   code.if(plainWrite, () => {}, () => {
