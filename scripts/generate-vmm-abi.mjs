@@ -32,14 +32,23 @@ function field({ name, offset, type, bits }) {
   return `${name} ${offset} ${sizes[type]}`;
 }
 
-const structText = ({ size, fields }) =>
-  [String(size), ...fields.map(field).filter((each) => each !== undefined)].join("; ");
+/** Fields of a structure within, where they are not listed by their dotted names. */
+function expand(outer, fields, structs) {
+  const inner = structs[/^struct (\w+)$/.exec(outer.type)?.[1]];
+  const isListed = fields.some(({ name }) => name.startsWith(`${outer.name}.`));
+  return inner === undefined || isListed ? [outer] : inner.fields.map((each) =>
+    ({ ...each, name: `${outer.name}.${each.name}`, offset: outer.offset + each.offset }));
+}
+
+const structText = ({ size, fields }, structs) => [String(size),
+  ...fields.flatMap((each) => expand(each, fields, structs)).map(field)
+    .filter((each) => each !== undefined)].join("; ");
 
 function tablesOf({ ioctls, structs, enums, constants = {} }) {
   return {
     ioctls: Object.fromEntries(Object.entries(ioctls).map(([name, { value }]) => [name, value])),
     structs: Object.fromEntries(Object.entries(structs).map(([name, each]) =>
-      [name, structText(each)])),
+      [name, structText(each, structs)])),
     constants: Object.fromEntries([...Object.values(enums).flatMap(Object.entries),
       ...Object.entries(constants)].map(([name, value]) => [name, String(value)])),
   };

@@ -91,6 +91,7 @@ function memory(): Finding {
 const backendUses: Readonly<Record<string, string>> = {
   soft: "software vCPU in WebAssembly; needs nothing of the host",
   kvm: "Linux's /dev/kvm",
+  vmm: "FreeBSD's /dev/vmm",
 };
 
 /** Every back end runs its probe; `auto` takes the first that does so at speed. */

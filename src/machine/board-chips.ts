@@ -44,6 +44,7 @@ export interface BoardEnv {
   readonly testDevice: boolean;
   /** Chips that the back end has itself. */
   readonly provided: ReadonlySet<BoardChip>;
+  setRtc(seconds: number, memory: Readonly<Record<number, number>>): void;
   replaceLegacyTimers(replaced: boolean): void;
 }
 
@@ -60,6 +61,9 @@ export function makeBoardChips(env: BoardEnv): BoardChips {
     legacy: [interrupts.line(0, timerPin), interrupts.line(rtcIrq, rtcIrq)],
     replaceLegacy: (replaced) => env.replaceLegacyTimers(replaced),
   });
+  if (provided.has("mc146818")) {
+    env.setRtc(Math.floor(env.wallClockMs() / 1000), cmosMemory(env.memory));
+  }
   const acpi = new AcpiPm({ clock, sci: interrupts.line(sciIrq, sciIrq), machine });
   return {
     acpi,

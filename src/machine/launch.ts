@@ -11,6 +11,7 @@ import { ConfigError, HostError, exitStatus, type Problem } from "../base/errors
 import type { Log } from "../base/log.ts";
 import { WakeWord } from "../fabric/byte-ring.ts";
 import { nativeAddon } from "../host/native.ts";
+import { kickVcpu, type Kick } from "../vmm/kick.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
@@ -215,17 +216,17 @@ class MachineThread {
   }
 
   /** A vCPU that sleeps in the kernel does not look at the wake word. */
-  #prepareKicks(slot: number | undefined): void {
-    const addon = slot === undefined ? undefined : nativeAddon();
-    if (slot !== undefined && addon !== undefined) {
-      this.#wake.onSignal = () => { addon.kick(slot); };
+  #prepareKicks(kick: Kick | undefined): void {
+    const addon = kick === undefined ? undefined : nativeAddon();
+    if (kick !== undefined && addon !== undefined) {
+      this.#wake.onSignal = () => kickVcpu(addon, kick);
     }
   }
 
   #hear(message: FromWorker): void {
     switch (message.kind) {
       case "log": this.#log[message.level](message.message); break;
-      case "ready": this.#prepareKicks(message.kickSlot); this.#becameReady(); break;
+      case "ready": this.#prepareKicks(message.kick); this.#becameReady(); break;
       case "refused": this.#refuse(new ConfigError(message.problems, message.status)); break;
       case "ended":
         this.#settle({

@@ -95,7 +95,7 @@ export class Machine {
       return;
     }
     const loaded = await loadKernel({
-      plan: this.#plan, memory: this.vm.memory, board: this.#board, pci: this.pci,
+      plan: this.#plan, vm: this.vm, memory: this.vm.memory, board: this.#board, pci: this.pci,
     }, kernel);
     this.log.info(loaded.kind);
     enter(this.#vcpu, loaded.entry);
@@ -129,8 +129,8 @@ export class Machine {
     const rom = globals.bootRom === undefined ? undefined
       : readBootRom(readBootFile("bootrom", globals.bootRom));
     return hypervisor.createVm({
-      memoryBytes: globals.memoryBytes, cpus: topology.cpus, bus: this.#bus(), clock, log, wake,
-      x86: globals, ...(rom && { rom }),
+      name: globals.name, memoryBytes: globals.memoryBytes, cpus: topology.cpus,
+      bus: this.#bus(), clock, log, wake, x86: globals, ...(rom && { rom }),
     });
   }
 
@@ -165,6 +165,7 @@ export class Machine {
       debugConsole: globals.debugConsole ? lineLog(this.log) : undefined,
       exitPort: globals.exitPort, testDevice: globals.testDevice,
       provided: this.vm.features.chips,
+      setRtc: (seconds, memory) => this.vm.setRtc?.(seconds, memory),
       replaceLegacyTimers: (replaced) => this.vm.replaceLegacyTimers?.(replaced),
     });
   }

@@ -2,6 +2,7 @@
 import type { CharChannelParts } from "../backends/char/channel.ts";
 import type { Problem } from "../base/errors.ts";
 import type { LogLevel } from "../base/log.ts";
+import type { Kick } from "../vmm/kick.ts";
 import type { MachinePlan } from "./plan.ts";
 
 /** Handed to the machine's thread at its start. */
@@ -18,8 +19,8 @@ export interface WorkerStart {
 export type FromWorker =
   | { readonly kind: "log"; readonly level: LogLevel; readonly message: string }
   /** Built and loaded; it waits for the word to go. A vCPU that sleeps in the kernel is woken by
-   * kicks of its slot. */
-  | { readonly kind: "ready"; readonly kickSlot?: number }
+   * kicks. */
+  | { readonly kind: "ready"; readonly kick?: Kick }
   /** It cannot be built from this plan. */
   | { readonly kind: "refused"; readonly problems: readonly Problem[]; readonly status: number }
   | { readonly kind: "ended"; readonly status: number; readonly report?: string };

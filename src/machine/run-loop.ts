@@ -42,7 +42,7 @@ export class RunLoop {
     this.#machine = machine;
     this.#wake = wake;
     this.#poll = poll;
-    this.#sliceMaxNs = machine.vm.features.kickSlot === undefined ? sliceMaxNs
+    this.#sliceMaxNs = machine.vm.features.kick === undefined ? sliceMaxNs
       : sleepMaxMs * millisecondNs;
     machine.clock.timers.onEarlier = (deadlineNs) => {
       if (deadlineNs < this.#sliceEndNs) {

@@ -9,12 +9,14 @@ import { readBootFile, readBootModules } from "../firmware/boot-file.ts";
 import { loadBoot, type LoadedBoot } from "../firmware/boot.ts";
 import { buildFirmwareTables, type FirmwareOptions } from "../firmware/tables.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
+import type { Vm } from "../vmm/hypervisor.ts";
 import { serialPorts } from "./board-chips.ts";
 import { hasFwCfg, type MachinePlan } from "./plan.ts";
 
 export interface StartUpParts {
   readonly plan: MachinePlan;
   readonly memory: GuestMemory;
+  readonly vm: Pick<Vm, "setLevelTriggered">;
   readonly board: Board;
   readonly pci: PciHost;
 }
@@ -70,8 +72,9 @@ export function describeBoard(
 const edgeLevelPort = 0x4d0;
 
 /** Firmware tells the 8259 pair which inputs PCI and ACPI share: they are level-triggered. */
-function setLevelTriggered({ board, pci }: StartUpParts): void {
+function setLevelTriggered({ board, pci, vm }: StartUpParts): void {
   const mask = [...pci.routing.levelIrqs(), sciIrq].reduce((bits, irq) => bits | (1 << irq), 0);
+  vm.setLevelTriggered?.(mask);
   board.ports.write(edgeLevelPort, 1, mask & 0xff);
   board.ports.write(edgeLevelPort + 1, 1, mask >>> 8);
 }

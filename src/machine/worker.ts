@@ -38,8 +38,8 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   let ending: Ending;
   try {
     await machine.load();
-    const { kickSlot } = machine.vm.features;
-    tell({ kind: "ready", ...(kickSlot !== undefined && { kickSlot }) });
+    const { kick } = machine.vm.features;
+    tell({ kind: "ready", ...(kick && { kick }) });
     await once(port, "message");
     const loop = new RunLoop({
       machine, wake,

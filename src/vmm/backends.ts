@@ -1,10 +1,11 @@
 /** Which hypervisor runs a machine: the one that was asked for, or the first that can. */
 import type { Hypervisor, Probe } from "./hypervisor.ts";
+import { vmmHypervisor } from "./freebsd/hypervisor.ts";
 import { kvmHypervisor } from "./kvm/hypervisor.ts";
 import { softHypervisor } from "./software/hypervisor.ts";
 
 /** In the order in which `auto` tries them; the last needs nothing of the host. */
-export const hypervisors: readonly Hypervisor[] = [kvmHypervisor, softHypervisor];
+export const hypervisors: readonly Hypervisor[] = [vmmHypervisor, kvmHypervisor, softHypervisor];
 
 export interface Refusal {
   readonly name: string;

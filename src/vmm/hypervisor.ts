@@ -8,6 +8,7 @@ import type { Board } from "../fabric/board.ts";
 import type { Clock } from "../fabric/clock.ts";
 import type { InterruptRouter } from "../fabric/interrupt.ts";
 import type { GuestMemory } from "../fabric/memory.ts";
+import type { Kick } from "./kick.ts";
 
 /** Where port and memory accesses of a vCPU go; sizes are 1, 2 or 4 bytes. */
 export interface VcpuBus {
@@ -49,7 +50,7 @@ export interface Vcpu {
    * back end counts them, and else for `lengthNs` nanoseconds. */
   run(budget: number, lengthNs: number): RunResult;
   /** Makes a running or the next `run` return soon. By the thread that runs the vCPU; others use
-   * the slot of `VmFeatures`. */
+   * the kick of `VmFeatures`. */
   kick(): void;
   register(name: RegisterName): bigint;
   setRegister(name: RegisterName, value: bigint): void;
@@ -70,6 +71,8 @@ export interface ProcessorChoices {
 }
 
 export interface VmOptions {
+  /** Where back ends name their VMs. */
+  readonly name?: string;
   /** RAM: a multiple of 4 KiB. */
   readonly memoryBytes: number;
   readonly cpus: number;
@@ -93,9 +96,9 @@ export interface VmFeatures {
   readonly ioapicPins: number;
   /** Chips that the board leaves out. */
   readonly chips: ReadonlySet<BoardChip>;
-  /** A halted vCPU waits inside `run` for its next interrupt, and other threads end that wait by
-   * a kick of this slot (`NativeAddon.kick`). Absent: `run` returns `halt`. */
-  readonly kickSlot?: number;
+  /** A halted vCPU waits inside `run` for its next interrupt, and other threads end that wait so.
+   * Absent: `run` returns `halt`. */
+  readonly kick?: Kick;
 }
 
 /** A virtual machine: RAM, vCPUs, and the interrupt controllers that belong to them. */
@@ -108,6 +111,11 @@ export interface Vm {
   attach(board: Board): void;
   /** The board's NMI, wired to LINT1 of every processor. */
   setNmi(level: boolean): void;
+  /** ISA interrupts (bits) that PCI and ACPI share are levels; only where the back end has the
+   * 8259 pair itself. */
+  setLevelTriggered?(mask: number): void;
+  /** Seconds since 1970 and bytes of CMOS memory; only where the back end has the RTC. */
+  setRtc?(seconds: number, memory: Readonly<Record<number, number>>): void;
   /** The HPET takes over the interrupts of the 8254 and the RTC; only where the back end has one
    * of these chips. */
   replaceLegacyTimers?(replaced: boolean): void;

@@ -5,6 +5,9 @@ import { skipTest, test } from "../support/harness.ts";
 
 for (const hypervisor of hypervisors) {
   const probe = hypervisor.probe();
-  conformance(hypervisor, probe.usable ? test
-    : (name) => skipTest(name, probe.reason));
+  if (probe.usable) {
+    conformance(hypervisor, test);
+  } else {
+    skipTest(`${hypervisor.name}: the conformance suite`, probe.reason);
+  }
 }

@@ -91,6 +91,12 @@ export class Struct {
     return signed ? this.#view.getBigInt64(offset, true) : this.#view.getBigUint64(offset, true);
   }
 
+  /** Of any size, as the bits that it has. */
+  unsigned(field: string): bigint {
+    const { size } = this.#field(field);
+    return size === 8 ? BigInt.asUintN(64, this.big(field)) : BigInt(this.get(field) >>> 0);
+  }
+
   set(field: string, value: number | bigint): this {
     const { offset, size, bits } = this.#field(field);
     if (size === 8) {

@@ -71,6 +71,7 @@ export const kvmLayout = {
   kvm_dirty_log: { size: 16, slot: 0, dirty_bitmap: 8 },
   kvm_irq_level: { size: 8, irq: 0, level: 4 },
   kvm_irqchip: { size: 520, chip_id: 0, chip: 8 },
+  kvm_pic_state: { size: 16, elcr: 14 },
   kvm_irq_routing: { size: 8, nr: 0, entries: 8 },
   kvm_irq_routing_entry: { size: 48, gsi: 0, type: 4, flags: 8, u: 16 },
   kvm_irqfd: { size: 32, fd: 0, gsi: 4, flags: 8 },

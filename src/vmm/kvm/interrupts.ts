@@ -92,6 +92,17 @@ export class KvmInterrupts implements InterruptRouter {
     return () => bind(kvmFlag.KVM_IRQFD_FLAG_DEASSIGN);
   }
 
+  setLevelTriggered(mask: number): void {
+    const { size, chip_id: id, chip } = kvmLayout.kvm_irqchip;
+    for (const which of [kvmFlag.KVM_IRQCHIP_PIC_MASTER, kvmFlag.KVM_IRQCHIP_PIC_SLAVE]) {
+      const state = new Uint8Array(size);
+      state[id] = which;
+      checked("KVM_GET_IRQCHIP", this.#addon.ioctl(this.#vm, kvmIoctl.KVM_GET_IRQCHIP, state));
+      state[chip + kvmLayout.kvm_pic_state.elcr] = mask >>> (which * picChipInputs) & 0xff;
+      checked("KVM_SET_IRQCHIP", this.#addon.ioctl(this.#vm, kvmIoctl.KVM_SET_IRQCHIP, state));
+    }
+  }
+
   #share(gsi: number): IrqLine {
     const known = this.#lines.get(gsi);
     const share = known ?? shareLine({ set: (high) => this.#set(gsi, high) });

@@ -71,7 +71,10 @@ export class KvmVm implements Vm {
         msrIndexes(addon, kvm));
       this.features = {
         ioapicPins: kvmIoapicPins, chips: new Set(["i8254"]),
-        kickSlot: checked("a kick's slot", addon.kickCell(this.#immediateExit(0))),
+        kick: {
+          kind: "signal",
+          slot: checked("a kick's slot", addon.kickCell(this.#immediateExit(0))),
+        },
       };
     } catch (error) {
       this.destroy();
@@ -91,6 +94,10 @@ export class KvmVm implements Vm {
       }
     }
     this.#nmi = level;
+  }
+
+  setLevelTriggered(mask: number): void {
+    this.interrupts.setLevelTriggered(mask);
   }
 
   replaceLegacyTimers(replaced: boolean): void {

@@ -52,7 +52,7 @@ function apicFor(lapic: Lapic): LocalApic {
   };
 }
 
-class SoftVcpu implements Vcpu {
+export class SoftVcpu implements Vcpu {
   readonly processor: Processor;
 
   constructor(processor: Processor) {
@@ -61,6 +61,7 @@ class SoftVcpu implements Vcpu {
 
   run(budget: number): RunResult {
     const reason = this.processor.run(budget);
+    assert(reason !== "exit", "the bus of a machine ends no runs");
     return reason === "halt"
       ? { reason, interruptible: this.processor.interruptible } : { reason };
   }
@@ -136,7 +137,7 @@ function unknownMsr({ x86, log }: VmOptions): (index: number, value?: bigint) =>
   };
 }
 
-class SoftVm implements Vm {
+export class SoftVm implements Vm {
   readonly features: VmFeatures = { ioapicPins, chips: new Set() };
   readonly memory: GuestMemory;
   readonly vcpus: readonly SoftVcpu[];

@@ -103,13 +103,14 @@ kvmTest("a kick of another thread ends the sleep of a halted vCPU", async (bench
   bench.runToAnswer();
   const kicker = new Worker(`
     const { workerData } = require("node:worker_threads");
-    import(workerData.url).then(({ requireNative }) => {
+    Promise.all(workerData.urls.map((url) => import(url))).then(([{ requireNative }, kicks]) => {
       const addon = requireNative("the test");
-      const timer = setInterval(() => addon.kick(workerData.slot), 20);
+      const timer = setInterval(() => kicks.kickVcpu(addon, workerData.kick), 20);
       setTimeout(() => clearInterval(timer), 2000);
     });`, { eval: true, workerData: {
-    url: new URL("../../../src/host/native.js", import.meta.url).href,
-    slot: vm.features.kickSlot,
+    urls: ["host/native.js", "vmm/kick.js"].map((file) =>
+      new URL(`../../../src/${file}`, import.meta.url).href),
+    kick: vm.features.kick,
   } });
   await new Promise((resolve) => { kicker.once("online", resolve); });
   const start = performance.now();
