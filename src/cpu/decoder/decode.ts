@@ -195,6 +195,7 @@ interface Context {
   readonly operandWidth: 16 | 32 | 64;
   readonly addressWidth: 16 | 32 | 64;
   readonly long: boolean;
+  readonly row: Row;
   memory: MemoryReference | undefined;
 }
 
@@ -254,6 +255,9 @@ function operandOf(spec: OperandSpec, context: Context): DecodedOperand {
     case "B": return gpr(named, width, 0x40);
     case "Z": return gpr((context.opcode & 7) | ((rex & 1) << 3), width, rex);
     case "I": return immediateOperand(spec, context);
+    case "K": return {
+      kind: "immediate", width: 8, value: BigInt(context.row.options.constant ?? 0),
+    };
     case "J": {
       const bytes = spec.size === "b" ? 1 : operandWidth === 16 ? 2 : 4;
       return { kind: "relative", width: operandWidth, value: cursor.signed(bytes) };
@@ -307,7 +311,7 @@ export function operandsOf(
   const context: Context = {
     cursor: new Cursor(new Uint8Array(instructionBytesMax)), prefixes: noPrefixes,
     opcode: row.opcode,
-    modrm: isMemory ? 0 : 0xc0, operandWidth, addressWidth, memory, long: operandWidth === 64,
+    modrm: isMemory ? 0 : 0xc0, operandWidth, addressWidth, memory, long: operandWidth === 64, row,
   };
   return row.operands.map((spec) => operandOf(spec, context));
 }
@@ -375,7 +379,7 @@ function finish(
 ): DecodeResult {
   const addressWidth = addressWidthOf(prefixes, mode.bits);
   const context: Context = {
-    cursor, prefixes, modrm, opcode, addressWidth, long: mode.bits === 64,
+    cursor, prefixes, modrm, opcode, addressWidth, long: mode.bits === 64, row,
     operandWidth: operandWidthOf(row, prefixes, mode),
     memory: row.hasModrm && modrm < 0xc0
       ? readMemory(cursor, modrm, prefixes.rex, addressWidth, mode.bits === 64,

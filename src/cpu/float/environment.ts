@@ -22,6 +22,7 @@ export interface Format {
   readonly bias: number;
 }
 
+export const binary16: Format = { precision: 11, bias: 15 };
 export const binary32: Format = { precision: 24, bias: 127 };
 export const binary64: Format = { precision: 53, bias: 1023 };
 /** Register formats of the x87 by precision control; the value 1 is reserved and acts as 3. */
@@ -219,6 +220,11 @@ export function roundsUp(
 }
 
 /** The bit patterns of a result. */
+export function pack16(from: FloatEnvironment): number {
+  const fraction = Number((from.significand >> 53n) & 0x3ffn);
+  return (from.sign << 15) | (from.biased << 10) | fraction;
+}
+
 export function pack32(from: FloatEnvironment): number {
   const fraction = Number((from.significand >> 40n) & 0x7f_ffffn);
   return ((from.sign << 31) | (from.biased << 23) | fraction) >>> 0;

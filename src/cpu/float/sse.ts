@@ -17,10 +17,11 @@
 import { add, divide, multiply, multiplyAdd, roundOperand, squareRoot } from "./arithmetic.ts";
 import { compare, relation, toInteger, toIntegral } from "./convert.ts";
 import {
-  allExceptions, binary32, binary64, exception, FloatEnvironment, type Format, pack32, pack64,
+  allExceptions, binary16, binary32, binary64, exception, FloatEnvironment, type Format, pack16,
+  pack32, pack64,
   preComputation, rounding,
 } from "./environment.ts";
-import { kind, unpack32, unpack64, Unpacked, unpackInteger } from "./unpacked.ts";
+import { kind, unpack16, unpack32, unpack64, Unpacked, unpackInteger } from "./unpacked.ts";
 
 export const sseOperation = {
   add: 0, subtract: 1, multiply: 2, divide: 3, minimum: 4, maximum: 5,
@@ -165,6 +166,28 @@ export class SseFloat {
     this.#load64(a, this.#a);
     this.#convert(binary32);
     return this.#result32();
+  }
+
+  /** VCVTPH2PS: denormal halves are exact, and raise nothing. */
+  fromHalf(a: number): number {
+    unpack16(a, this.#a);
+    this.#a.denormal = false;
+    this.#convert(binary32);
+    return this.#result32();
+  }
+
+  /** VCVTPS2PH with its immediate; tiny results are never flushed to zero. */
+  toHalf(a: number, immediate: number): number {
+    const env = this.#env;
+    const { rounding: own, flushToZero } = env;
+    env.rounding = (immediate & 4) !== 0 ? own : immediate & 3;
+    env.flushToZero = false;
+    this.#load32(a, this.#a);
+    this.#convert(binary16);
+    this.flags |= env.flags;
+    env.rounding = own;
+    env.flushToZero = flushToZero;
+    return pack16(env);
   }
 
   /** Signed integer of 32 or 64 bits; `mode` is one of `roundingOf`. */

@@ -87,6 +87,11 @@ function normalise(into: Unpacked, significand: bigint, exponent: number): void 
   into.denormal = true;
 }
 
+export function unpack16(bits: number, into: Unpacked): void {
+  const fraction = BigInt(bits & 0x3ff) << 53n;
+  unpackFields(into, bits >>> 15, (bits >>> 10) & 0x1f, fraction, 15);
+}
+
 export function unpack32(bits: number, into: Unpacked): void {
   const fraction = BigInt(bits & 0x7f_ffff) << 40n;
   unpackFields(into, bits >>> 31, (bits >>> 23) & 0xff, fraction, 127);

@@ -14,3 +14,5 @@ import "./sse-convert.ts";
 import "./sse-strings.ts";
 import "./vector-tests.ts";
 import "./avx.ts";
+import "./fma.ts";
+import "./f16c.ts";

@@ -33,6 +33,8 @@ export interface SimdOptions {
   readonly helped?: boolean;
   /** A source of 128 bits counts for both halves of 256, where else each has its own part. */
   readonly sharedSource?: boolean;
+  /** Behind VEX, too, the destination is a source, and keeps what is not written. */
+  readonly accumulates?: boolean;
   /** How many bits of a general register each half fills. */
   readonly maskBits?: number;
 }

@@ -61,10 +61,14 @@ export function mayRound(x: SemanticsBuilder): Node {
 
 /** Which sums of ordinary doubles are exact (Knuth's two-sum gives the error itself). */
 export function exactAddition(a: Node, b: Node, sum: Node): Node {
+  return isZero("f64x2", sumError(a, b, sum));
+}
+
+/** What a rounded sum lacks, exactly. */
+export function sumError(a: Node, b: Node, sum: Node): Node {
   const rest = simd("f64x2.sub", sum, a);
-  const error = simd("f64x2.add", simd("f64x2.sub", a, simd("f64x2.sub", sum, rest)),
+  return simd("f64x2.add", simd("f64x2.sub", a, simd("f64x2.sub", sum, rest)),
     simd("f64x2.sub", b, rest));
-  return isZero("f64x2", error);
 }
 
 /**
@@ -72,16 +76,21 @@ export function exactAddition(a: Node, b: Node, sum: Node): Node {
  * sum of the partial products gives the error itself.
  */
 export function exactProduct(a: Node, b: Node, product: Node): Node {
-  const [aHigh, aLow] = split(a), [bHigh, bLow] = split(b);
-  const part = (x: Node, y: Node) => simd("f64x2.mul", x, y);
-  const error = simd("f64x2.add", part(aLow, bLow), simd("f64x2.add", part(aLow, bHigh),
-    simd("f64x2.add", part(aHigh, bLow), simd("f64x2.sub", part(aHigh, bHigh), product))));
+  const error = productError(a, b, product);
   const zeroProduct = simd("v128.and", isZero("f64x2", product),
     simd("v128.or", isZero("f64x2", a), isZero("f64x2", b)));
   const moderate = [a, b, product].map(isModerate)
     .reduce((all, each) => simd("v128.and", all, each));
   return simd("v128.or", zeroProduct,
     simd("v128.and", moderate, isZero("f64x2", error)));
+}
+
+/** What a rounded product lacks, exactly, where all exponents are moderate. */
+export function productError(a: Node, b: Node, product: Node): Node {
+  const [aHigh, aLow] = split(a), [bHigh, bLow] = split(b);
+  const part = (x: Node, y: Node) => simd("f64x2.mul", x, y);
+  return simd("f64x2.add", part(aLow, bLow), simd("f64x2.add", part(aLow, bHigh),
+    simd("f64x2.add", part(aHigh, bLow), simd("f64x2.sub", part(aHigh, bHigh), product))));
 }
 
 /** A significand in two signed halves of 26 bits (Veltkamp's split, with 2^27 + 1). */
@@ -92,7 +101,7 @@ function split(a: Node): [Node, Node] {
 }
 
 /** Magnitudes between 2^-400 and 2^400: no part of a product is lost or too large. */
-function isModerate(a: Node): Node {
+export function isModerate(a: Node): Node {
   const magnitude = simd("f64x2.abs", a);
   const power = (exponent: number) => every(64, BigInt(exponent + 1023) << 52n);
   return simd("v128.and", simd("f64x2.gt", magnitude, power(-400)),

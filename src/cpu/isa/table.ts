@@ -29,6 +29,8 @@ export interface RowOptions {
   readonly feature?: string;
   /** The same for operands of 256 bits, where the row has `x` operands. */
   readonly wideFeature?: string;
+  /** Value of the operand `K`: what the opcode says to semantics that serve many opcodes. */
+  readonly constant?: number;
   /** The memory operand has a vector of indexes (VSIB, SDM 2A §2.3.12). */
   readonly vsib?: true;
 }

@@ -104,7 +104,8 @@ export function runBehindVex(
   if (target === undefined) {
     return;
   }
-  const old = operands.length > run.length - 1 ? rest.shift() : undefined;
+  const old = options.accumulates === true ? target
+    : operands.length > run.length - 1 ? rest.shift() : undefined;
   const isWide = operands.some(({ width }) => width === 256);
   if (!isWide && target.file === "gpr") {
     run(x, ...operands); // A general register, or memory: nothing is above what is written.

@@ -4,18 +4,15 @@
  */
 import type { Instruction } from "../decoder/instruction.ts";
 import { reciprocal32, reciprocalRoot32 } from "../float/approximate.ts";
-import { roundingOf, SseFloat, sseOperation } from "../float/sse.ts";
-import { arithmeticFlags, cr4Bits, state, vector } from "../layout.ts";
+import { roundingOf, sseOperation } from "../float/sse.ts";
+import { arithmeticFlags, state } from "../layout.ts";
 import { x87Of } from "./fpu.ts";
 import type { Helper } from "./helpers.ts";
 import { operandOf } from "./operands.ts";
-import type { Processor } from "./processor.ts";
 import {
-  immediateOf, isWide, readLanes, requireVectors, resultOf, sourcesOf, usesMmx, writeLanes,
+  finishFloat, immediateOf, isWide, readLanes, requireVectors, resultOf, sourcesOf, sse, usesMmx,
+  writeLanes,
 } from "./simd-operands.ts";
-
-/** One for all processors of a worker: no instruction outlives its call. */
-const sse = new SseFloat();
 
 /** Both operands, and the result, which starts as a copy of the destination. */
 interface Work {
@@ -30,14 +27,6 @@ interface Work {
 }
 
 type Compute = (work: Work) => void;
-
-function finishFloat(cpu: Processor): void {
-  const stops = sse.finish();
-  cpu.setU32(state.mxcsr, cpu.u32(state.mxcsr) | sse.flags);
-  if (stops) {
-    cpu.raise((cpu.cr4 & cr4Bits.osxmmexcpt) !== 0 ? vector.xm : vector.ud);
-  }
-}
 
 /** An instruction with vector operands; `blank` starts from zeros. */
 function vectors(compute: Compute, blank = false): Helper {

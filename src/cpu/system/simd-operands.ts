@@ -1,9 +1,22 @@
 /** Operands of vector instructions that helpers do, and the checks before them. */
 import type { Instruction } from "../decoder/instruction.ts";
-import { cr0Bits, state, vector } from "../layout.ts";
+import { SseFloat } from "../float/sse.ts";
+import { cr0Bits, cr4Bits, state, vector } from "../layout.ts";
 import { requireAvx, requireSse, x87Of } from "./fpu.ts";
 import { operandOf, readOperand } from "./operands.ts";
 import type { Processor } from "./processor.ts";
+
+/** One for all processors of a worker: no instruction outlives its call. */
+export const sse = new SseFloat();
+
+/** Notes the exceptions of what `sse` has computed, and raises those that are not masked. */
+export function finishFloat(cpu: Processor): void {
+  const stops = sse.finish();
+  cpu.setU32(state.mxcsr, cpu.u32(state.mxcsr) | sse.flags);
+  if (stops) {
+    cpu.raise((cpu.cr4 & cr4Bits.osxmmexcpt) !== 0 ? vector.xm : vector.ud);
+  }
+}
 
 const vectorBytes = 16;
 const wideBytes = 32;
@@ -69,8 +82,9 @@ export function writeRegister(cpu: Processor, number: number, from: DataView, wi
 }
 
 /** What the result starts as: the destination, or the first source, of which more is kept. */
-export function resultOf(cpu: Processor, instruction: Instruction): DataView {
-  const { first } = sourcesOf(instruction);
+export function resultOf(
+  cpu: Processor, instruction: Instruction, first = sourcesOf(instruction).first,
+): DataView {
   const operand = operandOf(instruction, first);
   return instruction.row.vex && operand.kind === "register"
     ? readRegister(cpu, operand.number) : readLanes(cpu, instruction, first);

@@ -1,5 +1,6 @@
 /** Vector instructions that are no expressions, by mnemonic. */
 import { avxHelpers } from "./avx.ts";
+import { fmaHelpers } from "./simd-fma.ts";
 import { x87Of } from "./fpu.ts";
 import type { Helper } from "./helpers.ts";
 import type { Processor } from "./processor.ts";
@@ -19,5 +20,5 @@ const shared: readonly (readonly [string, Helper])[] = [
 /** Behind VEX stand the same ones, with a `v` in front, and some more. */
 export const simdHelpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
   ["emms", leaveMmx], ...shared.map(([name, helper]): [string, Helper] => [`v${name}`, helper]),
-  ...shared, ...avxHelpers,
+  ...shared, ...avxHelpers, ...fmaHelpers,
 ]);

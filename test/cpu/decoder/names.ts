@@ -1,6 +1,7 @@
 /** How iced-x86 names what the rows of our instruction set name. */
 import { CpuidFeature, Mnemonic, OpKind } from "iced-x86";
 import { defined } from "../../../src/base/assert.ts";
+import { fmaConstant } from "../../../src/cpu/isa/fma.ts";
 import type { Row } from "../../../src/cpu/isa/table.ts";
 
 const conditions = [
@@ -100,6 +101,9 @@ export function sameMnemonic(
     const condition = conditions[parseInt(defined(conditional[2], "a condition"), 16)];
     return name === `${conditional[1]}${condition}`;
   }
+  if (row.options.constant !== undefined) {
+    return name === fusedName(row, row.options.constant);
+  }
   const expected = sized[mnemonic]?.[operandWidth];
   if (expected !== undefined) {
     return name === expected;
@@ -108,6 +112,16 @@ export function sameMnemonic(
   const plainName = plain === mnemonic ? name : name.slice(1);
   return (several[plain]?.includes(plainName) ?? plainName === plain.split(".")[0])
     && (plain === mnemonic || name.startsWith("v"));
+}
+
+/** VFMADD132PS to VFNMSUB231SD, from the constant of the row. */
+function fusedName({ mnemonic }: Row, constant: number): string {
+  const { form213, form231, negateProduct, negateEven, negateOdd } = fmaConstant;
+  const form = (constant & form213) !== 0 ? "213" : (constant & form231) !== 0 ? "231" : "132";
+  const even = (constant & negateEven) !== 0, odd = (constant & negateOdd) !== 0;
+  const kind = even && odd ? "sub" : even ? "addsub" : odd ? "subadd" : "add";
+  const sign = (constant & negateProduct) !== 0 ? "n" : "";
+  return `vf${sign}m${kind}${form}${mnemonic.slice(-2)}`;
 }
 
 /** Without the `v` of instructions behind VEX. */
@@ -122,11 +136,11 @@ const floatFeatures: ReadonlySet<number> = new Set([F.FPU, F.FPU287, F.FPU387]);
 
 /** The features of iced that our processor model has. Everything else is #UD, or a hint. */
 export const modelFeatures: ReadonlySet<number> = new Set([
-  ...floatFeatures, F.ADX, F.AVX, F.AVX2, F.BMI2, F.INTEL8086, F.INTEL186, F.INTEL286, F.INTEL386,
-  F.INTEL486, F.X64, F.BMI1, F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID, F.CX8, F.FSGSBASE, F.FXSR,
-  F.INVPCID, F.LZCNT, F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP, F.PAUSE, F.POPCNT,
-  F.PREFETCHW, F.RDPMC, F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE, F.SSE2, F.SSE3,
-  F.SSE4_1, F.SSE4_2, F.SSSE3, F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEC, F.XSAVEOPT,
+  ...floatFeatures, F.ADX, F.AVX, F.AVX2, F.FMA, F.F16C, F.BMI2, F.INTEL8086, F.INTEL186,
+  F.INTEL286, F.INTEL386, F.INTEL486, F.X64, F.BMI1, F.CLFSH, F.CMOV, F.CMPXCHG16B, F.CPUID,
+  F.CX8, F.FSGSBASE, F.FXSR, F.INVPCID, F.LZCNT, F.MMX, F.MONITOR, F.MOVBE, F.MSR, F.MULTIBYTENOP,
+  F.PAUSE, F.POPCNT, F.PREFETCHW, F.RDPMC, F.RDRAND, F.RDSEED, F.RDTSCP, F.SEP, F.SMAP, F.SSE,
+  F.SSE2, F.SSE3, F.SSE4_1, F.SSE4_2, F.SSSE3, F.SYSCALL, F.TSC, F.XSAVE, F.XSAVEC, F.XSAVEOPT,
 ]);
 
 /** Bits of an immediate operand that count. */
