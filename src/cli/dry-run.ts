@@ -13,6 +13,7 @@ import { WakeWord } from "../fabric/byte-ring.ts";
 import { MachineDisks } from "../machine/block.ts";
 import { HostClock } from "../machine/host-clock.ts";
 import { Machine } from "../machine/machine.ts";
+import { openPlannedShare } from "../machine/share.ts";
 import { planMachine } from "../machine/plan.ts";
 import { hypervisorFor } from "./backend.ts";
 
@@ -25,6 +26,7 @@ export async function dryRun(configuration: Configuration): Promise<string> {
   const machine = new Machine(planMachine(configuration, hypervisor), {
     hypervisor, clock: new HostClock(), entropy: { fill: () => {} }, log,
     wake: () => {}, wallClockMs: () => Date.now(), serial: () => undefined,
+    openShare: openPlannedShare,
     openBlock: ({ values, ...each }) => disks.open({ ...each, values: { ...values, ro: "true" } }),
   });
   try {

@@ -18,10 +18,12 @@ import { findFunctions } from "../config/slots.ts";
 import type { ConfiguredFunction } from "../config/slots.ts";
 import type { Tree } from "../config/tree.ts";
 import { blockOptions } from "../devices/block-options.ts";
+import { shareOptions } from "../devices/virtio/p9.ts";
 import { readBootRom } from "../firmware/boot-rom.ts";
 import { fileExists, openFile, readWholeFile } from "../host/files.ts";
 import { isTerminal } from "../host/terminal.ts";
 import { readBlockSpec } from "../machine/block.ts";
+import { openNodeShare } from "../machine/share.ts";
 import { planMachine } from "../machine/plan.ts";
 import { hypervisorFor } from "./backend.ts";
 
@@ -32,6 +34,9 @@ export function hostProblems(tree: Tree, devices: DeviceSchemas): Problem[] {
     ...romProblems(tree), ...bootFileProblems(tree),
     ...functions.filter(({ device }) => devices.get(device)?.backend === "block")
       .flatMap(diskProblems),
+    ...functions.filter(({ device }) => devices.get(device)?.backend === "share")
+      .flatMap(({ node }) => (parse(shareOptions, node).ok
+        ? problemsOf(node.path, "", () => openNodeShare(node).close()) : [])),
     ...channelProblems([
       ...serialChannels(tree, functions),
       ...functions.filter(({ device }) => devices.get(device)?.backend === "char")

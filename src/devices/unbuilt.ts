@@ -132,15 +132,6 @@ const uart = {
   options: options({ path: text({ help: "Host side of the line." }) }),
 };
 
-const virtio9p = {
-  name: "virtio-9p", help: "A folder of the host, shared (9P).",
-  options: options({
-    shareName: text({ key: "sharename", required: true, help: "Name that the guest mounts." }),
-    path: text({ required: true, help: "Folder of the host." }),
-    readOnly: flag({ key: "ro", default: false, help: "Refuse writes." }),
-  }),
-};
-
 const virtioInput = {
   name: "virtio-input", help: "An input device of the host.",
   options: options({ path: text({ required: true, help: "/dev/input/eventN." }) }),
@@ -158,6 +149,6 @@ const virtioScsi = {
 const dummy = { name: "dummy", help: "Test device of bhyve.", options: options({}) };
 
 export const unbuiltDevices: readonly UnbuiltDevice[] = [
-  ahci, e1000, fbuf, dummy, hda, nvme, passthru, uart, virtio9p, virtioInput,
+  ahci, e1000, fbuf, dummy, hda, nvme, passthru, uart, virtioInput,
   virtioNet, virtioScsi, xhci,
 ];

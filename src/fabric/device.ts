@@ -46,6 +46,16 @@ export interface CharBackend {
   close(): void;
 }
 
+/** A folder of the host that serves requests of a file protocol. */
+export interface FolderShare {
+  /** The reply to one request, at most so long; empty when the request is beyond an answer. The
+   * array is good until the next call. */
+  serve(request: Uint8Array, replyBytesMax: number): Uint8Array;
+  /** Forgets everything that the guest has open. */
+  reset(): void;
+  close(): void;
+}
+
 /** Parts of one buffer that a request moves, in order; reused, so that a request allocates none. */
 export interface BufferParts {
   readonly bytes: Uint8Array;

@@ -9,7 +9,7 @@ import { nodeOf } from "../config/options.ts";
 import { pcTestdevEnd } from "../devices/pc-testdev.ts";
 import { MmioSpace, PortSpace } from "../fabric/address-space.ts";
 import type { Board, BoardDevice } from "../fabric/board.ts";
-import type { BlockBackend, CharBackend, Entropy } from "../fabric/device.ts";
+import type { BlockBackend, CharBackend, Entropy, FolderShare } from "../fabric/device.ts";
 import { highMemoryBase } from "../fabric/memory.ts";
 import type { PciEnv } from "../fabric/pci/description.ts";
 import type { PciDevice } from "../fabric/pci/function.ts";
@@ -41,6 +41,8 @@ export interface MachineEnv {
   charPort?(key: string): CharBackend | undefined;
   /** The host side of a function that wants a disk; throws ConfigError. */
   openBlock(request: PlannedFunction): BlockBackend;
+  /** The folder of a function that shares one; throws ConfigError. */
+  openShare?(request: PlannedFunction): FolderShare;
 }
 
 export class Machine {
@@ -242,11 +244,15 @@ export class Machine {
     if (block !== undefined) {
       this.#closers.push(() => block.close());
     }
+    const share = model.backend === "share" ? this.#env.openShare?.(planned) : undefined;
+    if (share !== undefined) {
+      this.#closers.push(() => share.close());
+    }
     const env: PciEnv = {
       memory: this.vm.memory, clock: this.clock, entropy: this.#env.entropy,
       log: createLog((level, message) => this.log[level](`${planned.key}: ${message}`)),
       key: planned.key, routing: this.pci.routing, virtioMsix: this.#plan.globals.virtioMsix,
-      ...(block && { block }),
+      ...(block && { block }), ...(share && { share }),
       charPort: (key) => this.#charPort(`${planned.key}.${key}`),
     };
     const device = model.create(nodeOf(planned.values, planned.key), env);

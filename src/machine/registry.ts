@@ -7,6 +7,7 @@ import { lpc } from "../devices/pci/lpc.ts";
 import { unbuiltDevices } from "../devices/unbuilt.ts";
 import { virtioBlk } from "../devices/virtio/blk.ts";
 import { virtioConsole } from "../devices/virtio/console.ts";
+import { virtio9p } from "../devices/virtio/p9.ts";
 import { virtioRnd } from "../devices/virtio/rnd.ts";
 import type { BackendKind, PciDeviceDescription, PciEnv } from "../fabric/pci/description.ts";
 import type { PciDevice } from "../fabric/pci/function.ts";
@@ -40,7 +41,8 @@ function model<S extends Schema>(
 }
 
 const models = [
-  model(hostbridge), model(lpc), model(virtioBlk), model(virtioConsole), model(virtioRnd),
+  model(hostbridge), model(lpc), model(virtioBlk), model(virtioConsole), model(virtio9p),
+  model(virtioRnd),
 ];
 
 export const devices: ReadonlyMap<string, DeviceModel> =

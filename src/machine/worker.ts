@@ -15,6 +15,7 @@ import { HostClock } from "./host-clock.ts";
 import { Machine } from "./machine.ts";
 import type { FromWorker, WorkerStart } from "./messages.ts";
 import { RunLoop } from "./run-loop.ts";
+import { openPlannedShare } from "./share.ts";
 
 async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const tell = (message: FromWorker) => port.postMessage(message);
@@ -34,6 +35,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
     serial: (number) => lines.get(`lpc.com${number}.path`),
     charPort: (key) => lines.get(key),
     openBlock: (planned) => disks.open(planned),
+    openShare: openPlannedShare,
   });
   let ending: Ending;
   try {

@@ -1,6 +1,6 @@
 /** A PCI host around the fake guest, with one device in slot 0: for tests of PCI devices. */
 import { silentLog } from "../../base/log.ts";
-import type { BlockBackend, CharBackend } from "../../fabric/device.ts";
+import type { BlockBackend, CharBackend, FolderShare } from "../../fabric/device.ts";
 import type { InterruptRouter } from "../../fabric/interrupt.ts";
 import type { PciDeviceDescription, PciEnv } from "../../fabric/pci/description.ts";
 import type { PciDevice } from "../../fabric/pci/function.ts";
@@ -28,6 +28,7 @@ export function fakePciHost(guest: FakeGuest, options: Partial<PciHostOptions> =
 export interface PciEnvParts {
   readonly block?: BlockBackend;
   readonly virtioMsix?: boolean;
+  readonly share?: FolderShare;
   readonly charPort?: (key: string) => CharBackend | undefined;
 }
 
@@ -36,6 +37,7 @@ export function fakePciEnv(guest: FakeGuest, host: PciHost, parts: PciEnvParts =
     memory: guest.memory, clock: guest.clock, entropy: guest.entropy, log: guest.log,
     key: "pci.0.0.0", routing: host.routing, virtioMsix: parts.virtioMsix ?? true,
     ...(parts.block && { block: parts.block }),
+    ...(parts.share && { share: parts.share }),
     ...(parts.charPort && { charPort: parts.charPort }),
   };
 }

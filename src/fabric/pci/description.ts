@@ -1,5 +1,5 @@
 /** What the machine needs to know of a device model to put it into a PCI slot. */
-import type { BlockBackend, CharBackend, Env } from "../device.ts";
+import type { BlockBackend, CharBackend, Env, FolderShare } from "../device.ts";
 import type { PciDevice } from "./function.ts";
 import type { PciRouting } from "./routing.ts";
 
@@ -10,6 +10,7 @@ export interface PciEnv extends Env {
   /** The back end of the kind the description asks for; whoever made it closes it. */
   readonly block?: BlockBackend;
   readonly char?: CharBackend;
+  readonly share?: FolderShare;
   /** One of several byte channels, by the key below the device's node that names it. */
   charPort?(key: string): CharBackend | undefined;
   /** For the LPC bridge, which holds the registers of the interrupt router. */
@@ -19,7 +20,7 @@ export interface PciEnv extends Env {
 }
 
 /** The host side a device needs; opened by the machine from keys of the same node. */
-export type BackendKind = "block" | "char" | "net";
+export type BackendKind = "block" | "char" | "net" | "share";
 
 /** `S` is the table of options, `O` the values read with it. */
 export interface PciDeviceDescription<S, O> {
