@@ -16,3 +16,5 @@ import "./vector-tests.ts";
 import "./avx.ts";
 import "./fma.ts";
 import "./f16c.ts";
+import "./aes.ts";
+import "./sha.ts";

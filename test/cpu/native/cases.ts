@@ -84,7 +84,8 @@ class CaseWriter {
     this.#base = base;
     const start = codeBase + slot * slotBytes + slotStart;
     this.#writeState(start, float);
-    const target = this.#target();
+    // AMD does not refuse operands of SHA at other places than multiples of 16, as Intel does.
+    const target = row.options.feature === "sha" ? this.#target() & ~15 : this.#target();
     const drafted = this.#chance(50) ? makePrelude(row.mnemonic, this.#bits, this.#random)
       : noPrelude;
     // A comparison in front of it, whose flags nobody ever looks at.
