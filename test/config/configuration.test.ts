@@ -55,12 +55,12 @@ pci.0.4.0.device=dist
 acpi_tables=perhaps
 `);
   const expected: readonly [string, RegExp][] = [
-    ["cpus", /make 6 CPUs.*\(vm\.conf:3\)/], ["memory.size", /allowed: .*\(vm\.conf:2\)/],
-    ["acpi_tables", /true, on, yes.*\(vm\.conf:9\)/], ["bootrom", /nothing to boot/],
-    ["pci.0.4.0.device", /did you mean disk\?.*\(vm\.conf:8\)/],
-    ["pci.0.3.0.path", /is required.*\(vm\.conf:6\)/],
-    ["pci.0.3.0.ro", /true, on, yes.*\(vm\.conf:7\)/],
-    ["memroy.size", /did you mean memory\.size\?.*\(vm\.conf:5\)/],
+    ["cpus", /make 6 CPUs.*\(vm\.conf:3:1\)/], ["memory.size", /allowed: .*\(vm\.conf:2:1\)/],
+    ["acpi_tables", /true, on, yes.*\(vm\.conf:9:1\)/], ["bootrom", /nothing to boot/],
+    ["pci.0.4.0.device", /did you mean disk\?.*\(vm\.conf:8:1\)/],
+    ["pci.0.3.0.path", /is required.*\(vm\.conf:6:1\)/],
+    ["pci.0.3.0.ro", /true, on, yes.*\(vm\.conf:7:1\)/],
+    ["memroy.size", /did you mean memory\.size\?.*\(vm\.conf:5:1\)/],
   ];
   assert.equal(found.length, expected.length, found.join("\n"));
   for (const [key, message] of expected) {
