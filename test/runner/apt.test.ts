@@ -42,6 +42,7 @@ interface FakeApt {
   /** The lists of the system know the packages; else only those that `update` reads do. */
   readonly listsKnow?: boolean;
   readonly updateWorks?: boolean;
+  readonly downloadWorks?: boolean;
   /** Changes what `download` writes. */
   readonly damage?: (content: Uint8Array) => Uint8Array;
 }
@@ -71,6 +72,9 @@ function fakeApt(apt: FakeApt, calls: string[]): RunCommand {
           return `'http://deb.example/pool/${name}' ${name} ${content.length} SHA256:${digest}\n`;
         }).join(""));
       case "download":
+        if (apt.downloadWorks === false) {
+          return refuse("E: Failed to fetch\n");
+        }
         for (const [name, content] of archives) {
           writeFileSync(join(folder, name), (apt.damage ?? ((same) => same))(content));
         }
@@ -115,8 +119,25 @@ test("a host without apt, or without a network, is told why", async () => {
   const offline = fakeApt({ listsKnow: false, updateWorks: false }, []);
   await assert.rejects(fetchLinux(options(offline)), {
     name: "NoPackagesError",
-    message: "apt-get update failed: E: Could not resolve the server",
+    message: "this host's apt knows no package linux-image-cloud-amd64; "
+      + "apt-get update failed: E: Could not resolve the server",
   });
+  const broken = fakeApt({ downloadWorks: false, updateWorks: false }, []);
+  await assert.rejects(fetchLinux(options(broken)), {
+    name: "NoPackagesError",
+    message: "apt-get download failed: E: Failed to fetch; "
+      + "apt-get update failed: E: Could not resolve the server",
+  });
+});
+
+test("apt is told that an update which reached no server has failed", async () => {
+  const words: string[] = [];
+  const run = fakeApt({ listsKnow: false }, []);
+  await fetchLinux(options((program, given, folder) => {
+    words.push(given.join(" "));
+    return run(program, given, folder);
+  }));
+  assert.ok(words.some((call) => call.endsWith("APT::Update::Error-Mode=any update")));
 });
 
 test("without a network, an update goes on with what is there", async () => {

@@ -10,6 +10,8 @@ import type { Stages } from "../stages.ts";
 import type { CommandResult, RunCommand } from "./command.ts";
 
 const progressIntervalMs = 250;
+/** By itself, apt-get update calls it a success when no server could be reached. */
+const everyFailure = "APT::Update::Error-Mode=any";
 /** What apt calls digests, and what Node does; weaker ones prove nothing. */
 const digests: ReadonlyMap<string, string> = new Map([["SHA256", "sha256"], ["SHA512", "sha512"]]);
 
@@ -68,7 +70,7 @@ export class Apt {
   async update(): Promise<void> {
     this.#ownLists = true;
     this.#options.stages.say("reading Debian's package lists (apt-get update)");
-    const result = await this.#call("apt-get", ["-q", "update"]);
+    const result = await this.#call("apt-get", ["-q", "-o", everyFailure, "update"]);
     if (result.status !== 0) {
       throw new NoPackagesError(`apt-get update failed: ${lastError(result)}`);
     }

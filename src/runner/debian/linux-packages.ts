@@ -101,8 +101,13 @@ async function fetchWithFreshLists(
     if (!(error instanceof NoPackagesError) || apt.hasOwnLists) {
       throw error;
     }
-    await apt.update();
-    return fetchPackages(apt, options, unpacked);
+    try {
+      await apt.update();
+      return await fetchPackages(apt, options, unpacked);
+    } catch (again) {
+      throw again instanceof NoPackagesError && again.message !== error.message
+        ? new NoPackagesError(`${error.message}; ${again.message}`) : again;
+    }
   }
 }
 
