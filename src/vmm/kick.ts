@@ -13,7 +13,14 @@ export type Kick =
 export function kickVcpu(addon: NativeAddon, kick: Kick): void {
   if (kick.kind === "signal") {
     addon.kick(kick.slot);
-  } else {
+    return;
+  }
+  try {
     addon.ioctl(kick.fd, kick.request, Int32Array.from(kick.words));
+  } catch (error) {
+    if (!(error instanceof RangeError)) {
+      throw error;
+    }
+    // The VM is gone, and its descriptor with it.
   }
 }
