@@ -1,4 +1,4 @@
-/** MSRs that the kernel leaves to user space, as bhyve answers for them (amd64/xmsr.c). */
+/** MSRs that a kernel leaves to user space, as bhyve answers for them (amd64/xmsr.c). */
 
 /** Read as these values. */
 const known: ReadonlyMap<number, bigint> = new Map([
@@ -14,12 +14,12 @@ const writable = new Set([
   ...[0, 1, 2, 3, 4, 5, 6, 7].map((n) => 0xc001_0000 + n),
 ]);
 
-/** Undefined for what no such processor has: #GP. */
+/** Undefined for what no such processor has. */
 export function readMsr(index: number): bigint | undefined {
   return known.get(index);
 }
 
-/** False for what no such processor has: #GP. */
+/** False for what no such processor has. */
 export function writeMsr(index: number): boolean {
   return writable.has(index);
 }

@@ -6,7 +6,7 @@ import { createLog } from "../../src/base/log.ts";
 import { gpa, millisecondNs } from "../../src/base/units.ts";
 import { MmioSpace, PortSpace } from "../../src/fabric/address-space.ts";
 import { HostClock } from "../../src/machine/host-clock.ts";
-import type { Hypervisor, RunResult, Vcpu, Vm } from "../../src/vmm/hypervisor.ts";
+import type { Hypervisor, RunResult, Vcpu, Vm, VmOptions } from "../../src/vmm/hypervisor.ts";
 
 export const ramBytes = 512 * 1024;
 /** Where guests start, with a stack below and tables above. */
@@ -38,7 +38,7 @@ export class VmBench {
   readonly clock = new HostClock();
   #stopped = false;
 
-  constructor(hypervisor: Hypervisor, rom?: Uint8Array) {
+  constructor(hypervisor: Hypervisor, rom?: Uint8Array, more: Partial<VmOptions> = {}) {
     const note = (access: Access): number => {
       this.accesses.push(access);
       this.onAccess(access);
@@ -47,7 +47,7 @@ export class VmBench {
     const { ports, mmio } = this;
     this.vm = hypervisor.createVm({
       memoryBytes: ramBytes, cpus: 1, clock: this.clock, log: createLog(() => {}),
-      wake: () => {}, ...(rom && { rom }),
+      wake: () => {}, ...(rom && { rom }), ...more,
       bus: {
         portRead: (address, size) => ports.find(address) ? ports.read(address, size)
           : note({ kind: "in", address, size, value: this.input(address, size) }),

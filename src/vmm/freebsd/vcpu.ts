@@ -11,10 +11,11 @@ import type { GuestMemory } from "../../fabric/memory.ts";
 import type {
   RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus,
 } from "../hypervisor.ts";
+import { readMsr, writeMsr } from "../msrs.ts";
+import type { UnknownMsr } from "../unknown-msr.ts";
 import type { VmDevice } from "./device.ts";
 import { Emulation, type EmulationEnv } from "./emulate.ts";
 import { GuestAccess, reach } from "./guest-access.ts";
-import { readMsr, writeMsr } from "./msrs.ts";
 import { VmmRegisters } from "./registers.ts";
 import { serveStringIo } from "./string-io.ts";
 import type { Struct } from "./tables.ts";
@@ -43,6 +44,7 @@ export interface VmmVcpuEnv {
   readonly bus: VcpuBus;
   readonly memory: GuestMemory;
   readonly host: VmmVcpuHost;
+  readonly unknownMsr: UnknownMsr;
   /** Shared memory for struct vm_exit and the set of vCPUs behind it. */
   readonly area: Uint8Array;
 }
@@ -271,7 +273,8 @@ export class VmmVcpu implements Vcpu {
   }
 
   #readMsr(): undefined {
-    const value = readMsr(this.#exit.get("u.msr.code"));
+    const index = this.#exit.get("u.msr.code") >>> 0;
+    const value = readMsr(index) ?? (this.#env.unknownMsr(index) ? 0n : undefined);
     if (value === undefined) {
       this.#inject(generalProtection, 0);
       return;
@@ -281,7 +284,8 @@ export class VmmVcpu implements Vcpu {
   }
 
   #writeMsr(): undefined {
-    if (!writeMsr(this.#exit.get("u.msr.code"))) {
+    const index = this.#exit.get("u.msr.code") >>> 0;
+    if (!writeMsr(index) && !this.#env.unknownMsr(index, this.#exit.unsigned("u.msr.wval"))) {
       this.#inject(generalProtection, 0);
     }
   }

@@ -12,6 +12,7 @@ import { GuestMemory, highMemoryBase } from "../../fabric/memory.ts";
 import { checked, type NativeAddon } from "../../host/native.ts";
 import type { Vm, VmFeatures, VmOptions } from "../hypervisor.ts";
 import { shadowRom } from "../rom-shadow.ts";
+import { unknownMsr } from "../unknown-msr.ts";
 import { createDevice, type VmDevice } from "./device.ts";
 import { VmmInterrupts, vmmIoapicPins } from "./interrupts.ts";
 import { Kicker } from "./kicker.ts";
@@ -35,12 +36,14 @@ export class VmmVm implements Vm {
   readonly #rom: Uint8Array | undefined;
   readonly #kicker: Kicker;
   readonly #mapped: Uint8Array[] = [];
+  readonly #x2apic: boolean;
   #nmi = false;
 
   /** Throws HostError; what was made until then is gone again. */
   constructor(addon: NativeAddon, name: string, options: VmOptions) {
     this.#addon = addon;
     this.#rom = options.rom;
+    this.#x2apic = options.x86?.x2apic === true;
     const ramAt = whole(areaBytes * options.cpus, wasmPageBytes);
     const pages = whole(ramAt + options.memoryBytes, wasmPageBytes) / wasmPageBytes;
     this.#buffer = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
@@ -193,10 +196,10 @@ export class VmmVm implements Vm {
     this.#mapped.push(bytes);
   }
 
-  #createVcpu(cpu: number, { bus }: VmOptions): VmmVcpu {
+  #createVcpu(cpu: number, options: VmOptions): VmmVcpu {
     this.#setUpVcpu(cpu);
     return new VmmVcpu({
-      device: this.device, cpu, bus, memory: this.memory,
+      device: this.device, cpu, bus: options.bus, unknownMsr: unknownMsr(options), memory: this.memory,
       area: new Uint8Array(this.#buffer, cpu * areaBytes, areaBytes),
       host: {
         stopForInit: (cpus) => this.#stop(cpus),
@@ -218,7 +221,8 @@ export class VmmVm implements Vm {
       }
     };
     this.device.call("VM_SET_X2APIC_STATE", this.device.struct("vm_x2apic")
-      .set("cpuid", cpu).set("state", this.device.abi.constant("X2APIC_DISABLED")));
+      .set("cpuid", cpu).set("state", this.device.abi.constant(
+        this.#x2apic ? "X2APIC_ENABLED" : "X2APIC_DISABLED")));
     set("VM_CAP_ENABLE_INVPCID", false);
     set("VM_CAP_HALT_EXIT", true);
     set("VM_CAP_UNRESTRICTED_GUEST", false);

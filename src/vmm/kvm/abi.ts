@@ -15,7 +15,7 @@ export const kvmIoctl = {
   KVM_SET_IDENTITY_MAP_ADDR: 0x4008_ae48,
   KVM_CREATE_IRQCHIP: 0xae60, KVM_IRQ_LINE: 0x4008_ae61, KVM_GET_IRQCHIP: 0xc208_ae62,
   KVM_SET_IRQCHIP: 0x8208_ae63, KVM_SET_GSI_ROUTING: 0x4008_ae6a, KVM_IRQFD: 0x4020_ae76,
-  KVM_CREATE_PIT2: 0x4040_ae77, KVM_IOEVENTFD: 0x4040_ae79, KVM_GET_PIT2: 0x8070_ae9f,
+  KVM_ENABLE_CAP: 0x4068_aea3, KVM_CREATE_PIT2: 0x4040_ae77, KVM_IOEVENTFD: 0x4040_ae79, KVM_GET_PIT2: 0x8070_ae9f,
   KVM_SET_PIT2: 0x4070_aea0, KVM_SIGNAL_MSI: 0x4020_aea5,
   KVM_RUN: 0xae80, KVM_GET_REGS: 0x8090_ae81, KVM_SET_REGS: 0x4090_ae82,
   KVM_GET_SREGS: 0x8138_ae83, KVM_SET_SREGS: 0x4138_ae84, KVM_GET_MSRS: 0xc008_ae88,
@@ -32,6 +32,7 @@ export const kvmCap = {
   KVM_CAP_NR_VCPUS: 9, KVM_CAP_IRQ_ROUTING: 25, KVM_CAP_IRQFD: 32, KVM_CAP_PIT2: 33,
   KVM_CAP_IOEVENTFD: 36, KVM_CAP_MAX_VCPUS: 66, KVM_CAP_TSC_DEADLINE_TIMER: 72,
   KVM_CAP_SIGNAL_MSI: 77, KVM_CAP_READONLY_MEM: 81, KVM_CAP_IMMEDIATE_EXIT: 136,
+  KVM_CAP_X86_USER_SPACE_MSR: 188,
 } as const;
 
 export const kvmExit = {
@@ -50,6 +51,7 @@ export const kvmLayout = {
     "io.direction": 32, "io.size": 33, "io.port": 34, "io.count": 36, "io.data_offset": 40,
     "mmio.phys_addr": 32, "mmio.data": 40, "mmio.len": 48, "mmio.is_write": 52,
     "internal.suberror": 32, "internal.ndata": 36, "internal.data": 40,
+    "msr.error": 32, "msr.index": 44, "msr.data": 48,
     "fail_entry.hardware_entry_failure_reason": 32, "system_event.type": 32,
   },
   kvm_regs: {
@@ -76,6 +78,7 @@ export const kvmLayout = {
   kvm_irq_routing_entry: { size: 48, gsi: 0, type: 4, flags: 8, u: 16 },
   kvm_irqfd: { size: 32, fd: 0, gsi: 4, flags: 8 },
   kvm_ioeventfd: { size: 64, datamatch: 0, addr: 8, len: 16, fd: 20, flags: 24 },
+  kvm_enable_cap: { size: 104, cap: 0, args: 8 },
   kvm_msi: { size: 32, address_lo: 0, address_hi: 4, data: 8, flags: 12 },
   kvm_pit_config: { size: 64, flags: 0 },
   kvm_pit_state2: { size: 112, flags: 72 },
@@ -100,4 +103,5 @@ export const kvmFlag = {
   KVM_PIT_FLAGS_HPET_LEGACY: 1, KVM_IRQCHIP_PIC_MASTER: 0, KVM_IRQCHIP_PIC_SLAVE: 1,
   KVM_IRQCHIP_IOAPIC: 2, KVM_MP_STATE_RUNNABLE: 0, KVM_MP_STATE_UNINITIALIZED: 1,
   KVM_MP_STATE_HALTED: 3, KVM_EXIT_IO_IN: 0, KVM_EXIT_IO_OUT: 1,
+  KVM_MSR_EXIT_REASON_UNKNOWN: 2,
 } as const;

@@ -9,6 +9,8 @@ import { checked, errorName, type NativeAddon } from "../../host/native.ts";
 import type {
   RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus,
 } from "../hypervisor.ts";
+import { readMsr, writeMsr } from "../msrs.ts";
+import type { UnknownMsr } from "../unknown-msr.ts";
 import { kvmExit, kvmFlag, kvmIoctl, kvmLayout } from "./abi.ts";
 import { KvmRegisters } from "./registers.ts";
 
@@ -25,17 +27,20 @@ export interface KvmVcpuEnv {
   /** Its kvm_run, as mapped; whole pages. */
   readonly area: Uint8Array;
   readonly bus: VcpuBus;
+  readonly unknownMsr: UnknownMsr;
 }
 
 export class KvmVcpu implements Vcpu {
   readonly fd: number;
   readonly #addon: NativeAddon;
   readonly #bus: VcpuBus;
+  readonly #unknownMsr: UnknownMsr;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly registers: KvmRegisters;
 
-  constructor({ addon, fd, area, bus }: KvmVcpuEnv) {
+  constructor({ addon, fd, area, bus, unknownMsr }: KvmVcpuEnv) {
+    this.#unknownMsr = unknownMsr;
     this.fd = fd;
     this.#addon = addon;
     this.#bus = bus;
@@ -107,6 +112,8 @@ export class KvmVcpu implements Vcpu {
     switch (reason) {
       case kvmExit.KVM_EXIT_IO: this.#serveIo(); return undefined;
       case kvmExit.KVM_EXIT_MMIO: this.#serveMmio(); return undefined;
+      case kvmExit.KVM_EXIT_X86_RDMSR: this.#serveReadMsr(); return undefined;
+      case kvmExit.KVM_EXIT_X86_WRMSR: this.#serveWriteMsr(); return undefined;
       case kvmExit.KVM_EXIT_INTR: case kvmExit.KVM_EXIT_IRQ_WINDOW_OPEN: return yielded;
       case kvmExit.KVM_EXIT_SHUTDOWN: return tripleFault;
       case kvmExit.KVM_EXIT_HLT:
@@ -148,6 +155,22 @@ export class KvmVcpu implements Vcpu {
         this.#put(at, size, this.#bus.mmioRead(address + done, size));
       }
     }
+  }
+
+  /** Of an MSR that KVM has not; an error makes it #GP. */
+  #serveReadMsr(): void {
+    const index = this.#view.getUint32(run["msr.index"], true);
+    const value = readMsr(index);
+    const isKnown = value !== undefined || this.#unknownMsr(index);
+    this.#view.setBigUint64(run["msr.data"], value ?? 0n, true);
+    this.#view.setUint8(run["msr.error"], isKnown ? 0 : 1);
+  }
+
+  #serveWriteMsr(): void {
+    const index = this.#view.getUint32(run["msr.index"], true);
+    const isKnown = writeMsr(index)
+      || this.#unknownMsr(index, this.#view.getBigUint64(run["msr.data"], true));
+    this.#view.setUint8(run["msr.error"], isKnown ? 0 : 1);
   }
 
   #get(at: number, size: number): number {

@@ -9,6 +9,7 @@ import { GuestMemory, highMemoryBase } from "../../fabric/memory.ts";
 import { checked, type NativeAddon } from "../../host/native.ts";
 import type { Vm, VmFeatures, VmOptions } from "../hypervisor.ts";
 import { shadowRom } from "../rom-shadow.ts";
+import { unknownMsr } from "../unknown-msr.ts";
 import { kvmCap, kvmFlag, kvmIoctl, kvmLayout } from "./abi.ts";
 import { cpuidFor, supportedCpuid } from "./cpuid.ts";
 import { kvmIoapicPins, KvmInterrupts } from "./interrupts.ts";
@@ -188,9 +189,19 @@ export class KvmVm implements Vm {
       kvmIoctl.KVM_SET_IDENTITY_MAP_ADDR, BigUint64Array.of(BigInt(identityMap))));
     vm("KVM_SET_TSS_ADDR", taskState);
     vm("KVM_CREATE_IRQCHIP", 0);
+    this.#takeUnknownMsrs();
     const pit = new Uint32Array(kvmLayout.kvm_pit_config.size / 4);
     pit[0] = kvmFlag.KVM_PIT_SPEAKER_DUMMY; // The kernel answers for port 0x61, too.
     checked("KVM_CREATE_PIT2", this.#addon.ioctl(this.fd, kvmIoctl.KVM_CREATE_PIT2, pit));
+  }
+
+  /** MSRs that KVM has not come here; older kernels make them #GP. */
+  #takeUnknownMsrs(): void {
+    const { size, cap, args } = kvmLayout.kvm_enable_cap;
+    const view = new DataView(new ArrayBuffer(size));
+    view.setUint32(cap, kvmCap.KVM_CAP_X86_USER_SPACE_MSR, true);
+    view.setBigUint64(args, BigInt(kvmFlag.KVM_MSR_EXIT_REASON_UNKNOWN), true);
+    this.#addon.ioctl(this.fd, kvmIoctl.KVM_ENABLE_CAP, new Uint8Array(view.buffer));
   }
 
   #mapMemory(romAt: number): void {
@@ -223,7 +234,8 @@ export class KvmVm implements Vm {
       kvmIoctl.KVM_SET_USER_MEMORY_REGION, new Uint8Array(view.buffer)));
   }
 
-  #createVcpus(kvm: number, runBytes: number, { cpus, bus }: VmOptions): KvmVcpu[] {
+  #createVcpus(kvm: number, runBytes: number, options: VmOptions): KvmVcpu[] {
+    const { cpus, bus } = options;
     const addon = this.#addon;
     const table = supportedCpuid(addon, kvm);
     const tscDeadline = addon.ioctlValue(kvm, kvmIoctl.KVM_CHECK_EXTENSION,
@@ -236,7 +248,7 @@ export class KvmVm implements Vm {
       this.#runAreas.push(area);
       checked("KVM_SET_CPUID2", addon.ioctl(fd, kvmIoctl.KVM_SET_CPUID2,
         cpuidFor(table, { cpu, cpus, tscDeadline })));
-      return new KvmVcpu({ addon, fd, area, bus });
+      return new KvmVcpu({ addon, fd, area, bus, unknownMsr: unknownMsr(options) });
     });
   }
 

@@ -1,7 +1,6 @@
 /** The soft back end: processors of the cpu room behind the interface of a hypervisor. */
 import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
-import { limitedLog } from "../../base/log.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
 import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
@@ -17,6 +16,7 @@ import { MiB } from "../../base/units.ts";
 import type {
   Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, Vm, VmFeatures, VmOptions,
 } from "../hypervisor.ts";
+import { unknownMsr } from "../unknown-msr.ts";
 import { shadowRom } from "../rom-shadow.ts";
 import { InterruptControllers } from "./interrupt-controllers.ts";
 
@@ -123,18 +123,6 @@ export class SoftVcpu implements Vcpu {
     this.processor.flushTlb();
     this.processor.sync();
   }
-}
-
-/** What an MSR that we have not does: `x86.strictmsr`, `x86.verbosemsr`. */
-function unknownMsr({ x86, log }: VmOptions): (index: number, value?: bigint) => boolean {
-  const limited = limitedLog(log);
-  return (index, value) => {
-    if (x86?.verboseMsr === true) {
-      limited.info(value === undefined ? `rdmsr of unknown register 0x${index.toString(16)}`
-        : `wrmsr of 0x${value.toString(16)} to unknown register 0x${index.toString(16)}`);
-    }
-    return x86?.strictMsr === false;
-  };
 }
 
 export class SoftVm implements Vm {

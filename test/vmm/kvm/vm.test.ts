@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { createLog } from "../../../src/base/log.ts";
 import { gpa } from "../../../src/base/units.ts";
 import { checked, requireNative, type NativeAddon } from "../../../src/host/native.ts";
 import { kvmHypervisor } from "../../../src/vmm/kvm/hypervisor.ts";
@@ -117,6 +118,22 @@ kvmTest("a kick of another thread ends the sleep of a halted vCPU", async (bench
   assert.deepEqual(bench.vcpu.run(1, 60e9), { reason: "yield" });
   assert.ok(performance.now() - start < 30_000, "long before the end of its slice");
   await kicker.terminate();
+});
+
+kvmTest("an MSR that nobody has is #GP, or 0 where x86.strictmsr is off", () => {
+  // MOV ECX, 0x12345; RDMSR; then 1 + EAX. The handler of #GP answers 0x0d.
+  const code = [0xb9, 0x45, 0x23, 0x01, 0x00, 0x0f, 0x32, 0x40, 0xe6, 0xf4, ...haltLoop];
+  for (const [strictMsr, expected] of [[true, 0x0d], [false, 1]] as const) {
+    const messages: string[] = [];
+    const bench = new VmBench(kvmHypervisor, undefined, {
+      x86: { x2apic: false, strictMsr, verboseMsr: true },
+      log: createLog((_level, message) => messages.push(message)),
+    });
+    bench.flat(code, { 13: handlerAt }).put(handlerAt, [...answer(0x0d), ...haltLoop]);
+    assert.equal(bench.runToAnswer(), expected);
+    assert.deepEqual(messages, ["rdmsr of unknown register 0x12345"]);
+    bench.vm.destroy();
+  }
 });
 
 kvmTest("a guest that KVM cannot go on with ends in a report", (bench) => {
