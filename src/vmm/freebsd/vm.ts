@@ -199,7 +199,8 @@ export class VmmVm implements Vm {
   #createVcpu(cpu: number, options: VmOptions): VmmVcpu {
     this.#setUpVcpu(cpu);
     return new VmmVcpu({
-      device: this.device, cpu, bus: options.bus, unknownMsr: unknownMsr(options), memory: this.memory,
+      device: this.device, cpu, bus: options.bus,
+      unknownMsr: unknownMsr(options), memory: this.memory,
       area: new Uint8Array(this.#buffer, cpu * areaBytes, areaBytes),
       host: {
         stopForInit: (cpus) => this.#stop(cpus),

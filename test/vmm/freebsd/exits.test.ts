@@ -248,7 +248,8 @@ for (const version of versions) {
         /refused \(VMX\): status 0x2, exit_reason 0x21, exit_qualification 0x5/],
       [of("SVM", { "svm.exitcode": 0xffff_ffff_ffff_ffffn, "svm.exitinfo1": 1n }),
         /refused \(SVM\): exitcode 0xffffffffffffffff, exitinfo1 0x1/],
-      [of("IOAPIC_EOI"), /exit VM_EXITCODE_IOAPIC_EOI \(13\), which is the kernel's own; rip 0x1234/],
+      [of("IOAPIC_EOI"),
+        /exit VM_EXITCODE_IOAPIC_EOI \(13\), which is the kernel's own; rip 0x1234/],
       [of("RENDEZVOUS"), /exit VM_EXITCODE_RENDEZVOUS/], [of("MWAIT"), /exit VM_EXITCODE_MWAIT/],
       [-EINVAL, /VM_RUN: EINVAL/],
     ] as const;
