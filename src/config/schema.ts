@@ -116,8 +116,8 @@ const bootKeys = {
     key: "bootrom", aliases: ["lpc.bootrom"], help: "Boot ROM file; it ends at 4 GiB.",
   }),
   bootVariables: text({
-    key: "bootvars", aliases: ["lpc.bootvars"], pending: true,
-    help: "File of the boot ROM's persistent variables.",
+    key: "bootvars", aliases: ["lpc.bootvars"],
+    help: "File of the boot ROM's persistent variables: a flash chip below the ROM.",
     since: "bhyve 13.2",
   }),
   firmwareInterface: text({

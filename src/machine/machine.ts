@@ -5,8 +5,10 @@
 import { defined } from "../base/assert.ts";
 import { ConfigError } from "../base/errors.ts";
 import { createLog, type Log } from "../base/log.ts";
+import { GiB } from "../base/units.ts";
 import { nodeOf } from "../config/options.ts";
 import { pcTestdevEnd } from "../devices/pc-testdev.ts";
+import { VariableFlash } from "../devices/variable-flash.ts";
 import { MmioSpace, PortSpace } from "../fabric/address-space.ts";
 import type { Board, BoardDevice } from "../fabric/board.ts";
 import type { BlockBackend, CharBackend, Entropy, FolderShare } from "../fabric/device.ts";
@@ -20,11 +22,14 @@ import type { Hypervisor, Vcpu, VcpuBus, Vm } from "../vmm/hypervisor.ts";
 import { makeBoardChips, makeUarts, type BoardChips } from "./board-chips.ts";
 import { Driver } from "./driver.ts";
 import { enter } from "./entry.ts";
+import { openVariableStore } from "./variable-store.ts";
 import { firmwareInterface } from "./firmware-interface.ts";
 import type { MachineClock } from "./host-clock.ts";
 import type { MachinePlan, PlannedFunction } from "./plan.ts";
 import { devices } from "./registry.ts";
 import { loadKernel } from "./start-up.ts";
+
+const romEnd = 4 * GiB;
 
 export interface MachineEnv {
   readonly hypervisor: Hypervisor;
@@ -61,6 +66,7 @@ export class Machine {
   readonly #attached: BoardDevice[] = [];
   readonly #functions: PciDevice[] = [];
   readonly #closers: (() => void)[] = [];
+  #romBytes = 0;
 
   /** Throws ConfigError; what was opened until then is closed again. */
   constructor(plan: MachinePlan, env: MachineEnv) {
@@ -130,6 +136,7 @@ export class Machine {
     const { hypervisor, clock, log, wake } = this.#env;
     const rom = globals.bootRom === undefined ? undefined
       : readBootRom(readBootFile("bootrom", globals.bootRom));
+    this.#romBytes = rom?.length ?? 0;
     return hypervisor.createVm({
       name: globals.name, memoryBytes: globals.memoryBytes, cpus: topology.cpus,
       bus: this.#bus(), clock, log, wake, x86: globals, ...(rom && { rom }),
@@ -199,8 +206,19 @@ export class Machine {
     if (firmware !== undefined) {
       this.#attach(firmware);
     }
+    this.#attachVariables();
     if (globals.strictIo) {
       this.ports.unclaimed = (port, size, value) => this.#refuseAccess(port, size, value);
+    }
+  }
+
+  /** The chip below the boot ROM, as in bhyve only beside one. */
+  #attachVariables(): void {
+    const { bootVariables } = this.#plan.globals;
+    if (bootVariables !== undefined && this.#romBytes > 0) {
+      const store = openVariableStore(bootVariables, this.#romBytes, this.log);
+      this.#closers.push(() => store.close());
+      this.#attach(new VariableFlash(store, romEnd - this.#romBytes));
     }
   }
 

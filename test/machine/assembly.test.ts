@@ -1,5 +1,6 @@
 /** What a machine is made of, as its guest and its user see it. */
 import { ConfigError } from "../../src/base/errors.ts";
+import { readWholeFile } from "../../src/host/files.ts";
 import { softHypervisor } from "../../src/vmm/software/hypervisor.ts";
 import { buildMachine, planOf, romOf, scriptedHypervisor, slice, smallPc, type Keys,
 } from "../support/boot.ts";
@@ -187,4 +188,29 @@ test("firmware is told the order of boot devices, and no two can have one place"
   assert.equal(order, "/pci@i0cf8/pci@4,0\n/pci@i0cf8/pci@3,0\0");
   assert.deepEqual(problemKeys(() => build({ ...disk(3, "1"), ...disk(4, "1") })),
     ["pci.0.4.0.bootindex"]);
+});
+
+test("firmware's variables outlive the machine in their file", () => {
+  const { "boot.kernel": _, ...board } = smallPc;
+  const variables = folder.put("variables", new Uint8Array(8192).fill(0xff));
+  const keys: Keys = { ...board, "bootrom": folder.put("vars-rom", romOf([])),
+    "bootvars": variables };
+  const at = 2 ** 32 - 0x1_0000 - 8192 + 0x123; // Below the ROM of 64 KiB.
+  let seen = 0;
+  for (const value of [0x11, 0x22]) {
+    buildMachine(keys, scriptedHypervisor(function* store(guest) {
+      seen = guest.mmioRead(at, 1);
+      guest.mmioWrite(at, 1, 0x10);
+      guest.mmioWrite(at, 1, value);
+      guest.portWrite(0xcf9, 1, 6);
+      yield slice;
+    })).run();
+  }
+  assert.equal(seen, 0x11, "what the first machine wrote");
+  assert.equal(readWholeFile(variables)[0x123], 0x22);
+  const bad = folder.put("odd-variables", new Uint8Array(5000));
+  for (const path of [bad, "/none", folder.path]) {
+    assert.deepEqual(problemKeys(() => buildMachine({ ...keys, "bootvars": path },
+      scriptedHypervisor(function* none() {}))), ["bootvars"]);
+  }
 });
