@@ -6,6 +6,7 @@ import { constants } from "node:fs";
 import { constants as os } from "node:os";
 import { assert } from "../../base/assert.ts";
 import { HostError } from "../../base/errors.ts";
+import { OwnerFile } from "../../host/owner-file.ts";
 import { checked, errorName, type NativeAddon } from "../../host/native.ts";
 import { freebsd13 } from "./abi/freebsd13.ts";
 import { freebsd14 } from "./abi/freebsd14.ts";
@@ -133,6 +134,7 @@ function createVm(addon: NativeAddon, name: string): void {
 
 /** Returns whether there was such a VM. */
 export function destroyVm(addon: NativeAddon, name: string): boolean {
+  new OwnerFile("vmm", name).remove();
   const fd = openControl(addon);
   if (fd === undefined) {
     return sysctl(addon, "hw.vmm.destroy", name) >= 0;
@@ -176,7 +178,12 @@ export function createDevice(addon: NativeAddon, name: string): VmDevice {
     throw new HostError("/dev/vmm", `a VM cannot be named ${JSON.stringify(name)}: 1 to `
       + `${nameBytesMax} bytes without "/"`);
   }
+  const owner = new OwnerFile("vmm", name);
+  if (owner.isOrphaned()) {
+    destroyVm(addon, name); // Its process was killed.
+  }
   createVm(addon, name);
+  owner.write();
   const path = `${folder}/${name}`;
   const fd = addon.open(path, constants.O_RDWR);
   if (fd < 0) {

@@ -28,7 +28,7 @@ const openHints: Readonly<Record<string, string>> = {
 };
 
 /** Opens and checks the device; throws HostError that says how to mend it. */
-function openKvm(addon: NativeAddon): number {
+export function openKvm(addon: NativeAddon): number {
   const fd = addon.open(device, constants.O_RDWR);
   if (fd < 0) {
     const name = errorName(fd);

@@ -6,7 +6,7 @@ import { assert, skipTest, test } from "../../support/harness.ts";
 import { fakeVmm, versions } from "./fake/run.ts";
 
 const fake = fakeVmm(testFolder());
-const limitMs = 120_000;
+const limitMs = 300_000;
 
 function runSuite(version: string, file: string): string {
   assert.ok("command" in fake);

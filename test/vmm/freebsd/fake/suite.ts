@@ -1,7 +1,9 @@
 /** Run under the fake: the conformance suite, and what is /dev/vmm's own. */
-import { readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { gpa } from "../../../../src/base/units.ts";
 import { HostError } from "../../../../src/base/errors.ts";
+import { OwnerFile } from "../../../../src/host/owner-file.ts";
 import { requireNative } from "../../../../src/host/native.ts";
 import { createDevice, destroyVm } from "../../../../src/vmm/freebsd/device.ts";
 import { vmmHypervisor } from "../../../../src/vmm/freebsd/hypervisor.ts";
@@ -28,6 +30,18 @@ test("a name in use is told, with the command that frees it; one that cannot be,
   for (const name of ["", "a/b", "x".repeat(230)]) {
     assert.throws(() => createDevice(addon, name), /cannot be named/);
   }
+});
+
+test("the VM of a process that was killed is taken away by the next start", () => {
+  const addon = requireNative("the test");
+  createDevice(addon, "orphan"); // Never destroyed, as after kill -9.
+  const owner = new OwnerFile("vmm", "orphan");
+  assert.ok(!owner.isOrphaned(), "we live");
+  assert.throws(() => createDevice(addon, "orphan"), /a VM orphan exists/);
+  const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+  writeFileSync(owner.path, String(dead));
+  createDevice(addon, "orphan").destroy();
+  assert.ok(!existsSync(owner.path));
 });
 
 test("the version is the kernel's", () => {
