@@ -99,8 +99,10 @@ export interface TextArguments extends LeafArguments<string> {
   readonly oneOf?: readonly string[];
   readonly lengthMax?: number;
   readonly pattern?: RegExp;
-  /** Says in words what `pattern` wants. */
+  /** Says in words what `pattern` wants, or `reader`. */
   readonly hint?: string;
+  /** Knows a grammar of its own; what it makes of the text its consumer asks for again. */
+  readonly reader?: (value: string) => Reading<unknown>;
 }
 
 export interface IntegerArguments extends LeafArguments<number>, IntegerLimits {
@@ -146,7 +148,7 @@ export function text<const A extends TextArguments>(
 ): LeafOption<Presence<A, Choice<A, string>>>;
 export function text(from: TextArguments): LeafOption<unknown> {
   const allowed = describeText(from);
-  const { oneOf, lengthMax, pattern } = from;
+  const { oneOf, lengthMax, pattern, reader } = from;
   const limits = {
     ...(oneOf && { oneOf }), ...(lengthMax !== undefined && { lengthMax }),
     ...(pattern && { pattern }),
@@ -156,6 +158,10 @@ export function text(from: TextArguments): LeafOption<unknown> {
       && (lengthMax === undefined || Buffer.byteLength(value) <= lengthMax)
       && (!pattern || pattern.test(value))
       && (!from.required || value !== "");
+    const reading = fits ? reader?.(value) : undefined;
+    if (reading !== undefined && "wrong" in reading) {
+      return reading;
+    }
     return fits ? { value } : { wrong: `allowed: ${allowed}` };
   };
   return leaf(from, { kind: "text", allowed, limits, read });

@@ -4,6 +4,7 @@
  * the program.
  */
 import { MiB } from "../base/units.ts";
+import { defaultCpuModel, readCpuModel } from "./cpu-model.ts";
 import { flag, integer, numbered, options, size, text } from "./options.ts";
 import type { OptionsOf, Schema } from "./options.ts";
 import { cpusMax } from "./values.ts";
@@ -87,6 +88,11 @@ const x86Keys = {
   x2apic: flag({
     key: "x86.x2apic", default: false,
     help: "Local APICs of the software CPU start in x2APIC mode.",
+  }),
+  cpuModel: text({
+    key: "vmm.soft.cpu", default: defaultCpuModel, reader: readCpuModel, since: ours,
+    hint: "a level, x86-64-v1 to x86-64-v3, and features as in +aes,-avx2",
+    help: "What the software CPU offers its guest.",
   }),
   strictIo: flag({
     key: "x86.strictio", default: false, lenient: true,

@@ -68,6 +68,8 @@ export interface ProcessorChoices {
   readonly strictMsr: boolean;
   /** Unknown MSRs are told to the log. */
   readonly verboseMsr: boolean;
+  /** Level and features of a CPU in software, as `vmm.soft.cpu` has them. */
+  readonly cpuModel?: string;
 }
 
 export interface VmOptions {

@@ -2,6 +2,7 @@
 import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
+import { modelFeatures } from "../../cpu/system/features.ts";
 import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
 import {
@@ -154,6 +155,8 @@ export class SoftVm implements Vm {
       ramBytes: options.memoryBytes, bus: options.bus, apic: apicFor(lapic),
       now: () => clock.nowNs(), entropy: (target) => { randomFillSync(target); },
       apicId: 0, cpus: options.cpus, unknownMsr: unknownMsr(options),
+      ...(options.x86?.cpuModel !== undefined
+        && { features: modelFeatures(options.x86.cpuModel) }),
       ...(options.rom === undefined ? {} : { rom: options.rom }),
     });
     this.vcpus = [new SoftVcpu(boot)];

@@ -2,7 +2,8 @@
  * XSAVE, XCR0 and CPUID. What they compute is compared with the host's processor elsewhere. */
 import { state, vector } from "../../../src/cpu/layout.ts";
 import { cpuidLeaf } from "../../../src/cpu/system/cpuid.ts";
-import { allFeatures, levels } from "../../../src/cpu/system/features.ts";
+import { cpuLevels } from "../../../src/config/cpu-model.ts";
+import { allFeatures } from "../../../src/cpu/system/features.ts";
 import { assert, test } from "../../support/harness.ts";
 import { testMachine } from "../system/machine-code.ts";
 import { dataAt, execute, noFault, type Outcome, type Setup } from "./simd-machine.ts";
@@ -181,7 +182,7 @@ test("CPUID tells sizes and places of AVX state", () => {
   assert.deepEqual(cpuidLeaf(0xd, 0, { ...context, xcr0: 7 }), [7, 832, 832, 0]);
   assert.deepEqual(cpuidLeaf(0xd, 1, { ...context, xcr0: 7 }), [7, 832, 0, 0]);
   assert.deepEqual(cpuidLeaf(0xd, 2, context), [256, 576, 0, 0]);
-  const second = { ...context, features: new Set(levels["x86-64-v2"]) };
+  const second = { ...context, features: new Set<string>(cpuLevels["x86-64-v2"]) };
   assert.deepEqual(cpuidLeaf(0xd, 0, second), [3, 576, 576, 0]);
   assert.deepEqual(cpuidLeaf(0xd, 2, second), [0, 0, 0, 0]);
   const [, , ecx] = cpuidLeaf(1, 0, context), [, ebx] = cpuidLeaf(7, 0, context);
