@@ -4,11 +4,12 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manualText } from "../../src/cli/manual/mdoc.ts";
 import { configPage, programPage } from "../../src/cli/manual/pages.ts";
+import { runnerPage } from "../../src/runner/vm/manual.ts";
 import { assert, skipTest, test } from "../support/harness.ts";
 import { repositoryRoot } from "../support/paths.ts";
 
 const folder = join(repositoryRoot, "man");
-const pages = [programPage, configPage];
+const pages = [programPage, configPage, runnerPage];
 
 for (const page of pages) {
   const name = `${page.name}.${page.section}`;
