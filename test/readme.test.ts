@@ -26,6 +26,8 @@ const expectations: Readonly<Record<string, Expectation>> = {
   },
   "npm start -- --check": { output: /The check passed/ },
   "node bin/tsbhyve.mjs help memory.size": { output: /Guest memory/ },
+  "node bin/tsbhyve.mjs config translate --to libvirt-xml -- -m 512 -s 3,virtio-blk,disk.img vm0":
+    { output: /<source file="disk\.img"\/>/ },
   "node bin/tsbhyve.mjs doctor": { output: /vmm\.backend=soft/ },
 };
 

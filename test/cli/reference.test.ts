@@ -1,9 +1,11 @@
 /**
- * `docs/config.md` has a table of every key, made from the schemas: this test makes the tables
- * anew and compares. `UPDATE=1` writes them into the document.
+ * `docs/config.md` and the manual page tsbhyve_config(5) list every key, made from the schemas:
+ * this test makes the lists anew and compares. `UPDATE=1` writes them.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { manualText } from "../../src/cli/manual/mdoc.ts";
+import { configPage } from "../../src/cli/manual/pages.ts";
 import { defaultText, deviceSummary } from "../../src/cli/help.ts";
 import { keysOf } from "../../src/config/known-keys.ts";
 import type { LeafOption } from "../../src/config/options.ts";
@@ -63,4 +65,13 @@ test("the reference of keys is what the schemas say", () => {
     writeFileSync(file, expected);
   }
   assert.equal(readFileSync(file, "utf8"), expected, "UPDATE=1 brings docs/config.md up to date");
+});
+
+test("the manual page of keys is what the schemas say", () => {
+  const page = join(repositoryRoot, "man", "tsbhyve_config.5");
+  const expected = manualText(configPage);
+  if (process.env["UPDATE"] === "1") {
+    writeFileSync(page, expected);
+  }
+  assert.equal(readFileSync(page, "utf8"), expected, "UPDATE=1 brings it up to date");
 });
