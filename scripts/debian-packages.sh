@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every Debian package that the tests and benchmarks use; the product itself needs none of them.
 set -u
-packages="gcc qemu-utils nbdkit libnbd-bin fio g++ libc6-dev nasm acpica-tools e2fsprogs qemu-system-x86 seabios memtest86+ socat mandoc fish zsh libxml2-utils resource-agents slurmctld slurmd slurm-client munge iproute2"
+packages="gcc qemu-utils nbdkit libnbd-bin fio g++ libc6-dev nasm acpica-tools e2fsprogs qemu-system-x86 seabios memtest86+ socat gdb mandoc fish zsh libxml2-utils resource-agents slurmctld slurmd slurm-client munge iproute2"
 missing=""
 for package in $packages; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

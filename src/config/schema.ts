@@ -225,12 +225,14 @@ const programKeys = {
   dump: flag({
     key: "config.dump", default: false, help: "Print every key and value, then exit with 1.",
   }),
-  gdbPort: text({ key: "gdb.port", pending: true, help: "TCP port of the gdb stub." }),
+  gdbPort: integer({
+    key: "gdb.port", min: 0, max: 0xffff, help: "TCP port of the gdb stub, for target remote.",
+  }),
   gdbAddress: text({
-    key: "gdb.address", pending: true, help: "Address that the gdb stub listens on.",
+    key: "gdb.address", default: "localhost", help: "Address that the gdb stub listens on.",
   }),
   gdbWait: flag({
-    key: "gdb.wait", default: false, lenient: true, pending: true,
+    key: "gdb.wait", default: false, lenient: true,
     help: "Wait for gdb before the first instruction.",
   }),
   keyboardLayout: text({

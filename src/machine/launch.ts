@@ -15,6 +15,7 @@ import { kickVcpu, type Kick } from "../vmm/kick.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "./messages.ts";
+import { gdbKey, gdbTarget } from "./gdb/line.ts";
 import type { MachinePlan } from "./plan.ts";
 import { devices } from "./registry.ts";
 
@@ -55,6 +56,11 @@ function charUses({ globals, functions }: MachinePlan): readonly CharUse[] {
           key: `${key}.${name}`, path, used: true, parse: parseSocketTarget,
         }))),
   ];
+  const { gdbPort, gdbAddress } = globals;
+  wanted.push({
+    key: gdbKey, path: gdbPort === undefined ? undefined : gdbTarget(gdbAddress, gdbPort),
+    used: true, parse: parseCharTarget,
+  });
   const uses: CharUse[] = [];
   const problems: Problem[] = [];
   for (const { key, path, used, parse } of wanted) {

@@ -5,6 +5,7 @@
 import { unreachable } from "../base/assert.ts";
 import { millisecondNs } from "../base/units.ts";
 import type { WakeWord } from "../fabric/byte-ring.ts";
+import type { RunResult } from "../vmm/hypervisor.ts";
 import type { Ending } from "./driver.ts";
 import type { Machine } from "./machine.ts";
 
@@ -23,12 +24,25 @@ export interface RunLoopOptions {
   readonly wake: WakeWord;
   /** Called before every slice and after every wake-up: passes on what other threads left. */
   readonly poll: () => void;
+  readonly debugger?: Debugger;
+}
+
+/** Who may stop the guest from outside: the stub of gdb. */
+export interface Debugger {
+  /** The guest must not run. */
+  readonly holds: boolean;
+  /** An instruction is to be done alone, by `step`, before the guest runs on. */
+  readonly steps: boolean;
+  step(): RunResult;
+  /** The guest has met a breakpoint. */
+  stop(): void;
 }
 
 export class RunLoop {
   readonly #machine: Machine;
   readonly #wake: WakeWord;
   readonly #poll: () => void;
+  readonly #debugger: Debugger | undefined;
   /** End of the slice that runs, or -1: a timer armed to fire before it ends the slice. */
   #sliceEndNs = -1;
   /** Kicks end a slice of a vCPU that sleeps inside it; others are short. */
@@ -38,7 +52,8 @@ export class RunLoop {
   /** Milliseconds spent asleep: what an idle guest leaves to the host. */
   sleptMs = 0;
 
-  constructor({ machine, wake, poll }: RunLoopOptions) {
+  constructor({ machine, wake, poll, debugger: stub }: RunLoopOptions) {
+    this.#debugger = stub;
     this.#machine = machine;
     this.#wake = wake;
     this.#poll = poll;
@@ -63,7 +78,11 @@ export class RunLoop {
       if (driver.ending !== undefined) {
         return driver.ending;
       }
-      this.#runSlice(seen);
+      if (this.#debugger?.holds === true) {
+        this.#sleep(seen);
+      } else {
+        this.#runSlice(seen);
+      }
     }
   }
 
@@ -73,7 +92,8 @@ export class RunLoop {
     const lengthNs = this.#sliceLengthNs(startNs);
     const budget = Math.min(budgetMax, Math.max(budgetMin, Math.floor(this.#rate * lengthNs)));
     this.#sliceEndNs = startNs + lengthNs;
-    const result = bootVcpu.run(budget, lengthNs);
+    const result = this.#debugger?.steps === true ? this.#debugger.step()
+      : bootVcpu.run(budget, lengthNs);
     this.#sliceEndNs = -1;
     switch (result.reason) {
       case "yield": this.#learnRate(budget, startNs, lengthNs); break;
@@ -84,6 +104,7 @@ export class RunLoop {
           this.#sleep(seen);
         }
         break;
+      case "breakpoint": this.#debugger?.stop(); break;
       case "tripleFault": driver.ask({ kind: "tripleFault" }); break;
       case "failed": driver.ask({ kind: "failure", report: result.report }); break;
       default: unreachable(result);

@@ -11,6 +11,7 @@ import { hypervisorNamed } from "../vmm/backends.ts";
 import { MachineDisks } from "./block.ts";
 import { ControlCells } from "./control-cells.ts";
 import type { Ending } from "./driver.ts";
+import { gdbKey, openStub } from "./gdb/line.ts";
 import { HostClock } from "./host-clock.ts";
 import { Machine } from "./machine.ts";
 import type { FromWorker, WorkerStart } from "./messages.ts";
@@ -40,14 +41,16 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   let ending: Ending;
   try {
     await machine.load();
+    const stub = openStub(machine, lines.get(gdbKey), start.plan.globals.gdbWait);
     const { kick } = machine.vm.features;
     tell({ kind: "ready", ...(kick && { kick }) });
     await once(port, "message");
     const loop = new RunLoop({
-      machine, wake,
+      machine, wake, ...(stub && { debugger: stub }),
       poll: () => {
         control.serve(machine.driver);
         disks.poll();
+        stub?.poll();
         for (const line of lines.values()) {
           line.poll();
         }

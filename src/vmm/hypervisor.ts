@@ -25,6 +25,8 @@ export type RunResult =
   /** HLT: nothing to do until an interrupt; `interruptible` is false when IF is clear. */
   | { readonly reason: "halt"; readonly interruptible: boolean }
   | { readonly reason: "tripleFault" }
+  /** RIP is at one of `VcpuDebug.breakpoints`. */
+  | { readonly reason: "breakpoint" }
   /** The back end cannot go on; `report` says why, for a person. */
   | { readonly reason: "failed"; readonly report: string };
 
@@ -45,7 +47,20 @@ export type RegisterName =
 
 export type SegmentName = "es" | "cs" | "ss" | "ds" | "fs" | "gs" | "ldtr" | "tr";
 
+/** What a debugger outside the guest needs; addresses are linear. */
+export interface VcpuDebug {
+  /** An INT3 at one of these ends `run`, with RIP at it, and is no exception of the guest. */
+  readonly breakpoints: Set<bigint>;
+  /** One instruction, without interrupts in between. */
+  step(): RunResult;
+  /** All of it, or false; nothing that the guest could notice. Within one page. */
+  read(linear: bigint, into: Uint8Array): boolean;
+  write(linear: bigint, bytes: Uint8Array): boolean;
+}
+
 export interface Vcpu {
+  /** Absent where the back end cannot. */
+  readonly debug?: VcpuDebug;
   /** Runs until there is something to decide: at most `budget` instructions, roughly, where the
    * back end counts them, and else for `lengthNs` nanoseconds. */
   run(budget: number, lengthNs: number): RunResult;

@@ -45,7 +45,8 @@ const interrupts: readonly (readonly [string, Helper])[] = [
     const which = operand?.kind === "immediate" ? Number(operand.value & 0xffn) : 0;
     return far.softwareInterrupt(cpu, instruction, which);
   }],
-  ["int3", (cpu, instruction) => far.softwareInterrupt(cpu, instruction, vector.bp)],
+  ["int3", (cpu, instruction) => cpu.stopsHere() ? cpu.resync()
+    : far.softwareInterrupt(cpu, instruction, vector.bp)],
   ["into", (cpu, instruction) => {
     if ((cpu.flags & eflags.of) !== 0) {
       return far.softwareInterrupt(cpu, instruction, vector.of);

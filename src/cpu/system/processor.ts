@@ -89,7 +89,7 @@ export interface ProcessorOptions {
 }
 
 /** Why `run` returned. */
-export type StopReason = "yield" | "halt" | "tripleFault" | "exit";
+export type StopReason = "yield" | "halt" | "tripleFault" | "exit" | "breakpoint";
 
 // Tells V8 which branches are cold; on by default from Node 26 on. Without it slow paths make the
 // compiler spill registers around every memory access (a third of the speed).
@@ -118,6 +118,9 @@ export class Processor extends GuestState {
   #limitPage = -1n;
   /** The next instruction runs by itself. */
   #stepNext = false;
+  /** Linear addresses at which INT3 is a debugger's. */
+  readonly breakpoints = new Set<bigint>();
+  #stopped = false;
   #shadow = false;
   #halted = false;
   /** Waits for a start-up message (SDM 3A §8.4.4). */
@@ -448,6 +451,10 @@ export class Processor extends GuestState {
       if (this.options.apic !== undefined) {
         this.#takeEvents(this.options.apic);
       }
+      if (this.#stopped) {
+        this.#stopped = false;
+        return "breakpoint";
+      }
       if (this.#shutDown) {
         return "tripleFault";
       }
@@ -463,6 +470,42 @@ export class Processor extends GuestState {
       // Every entry costs: a handler whose own fetch faults would else fault on for ever.
       this.view.setInt32(state.budget, left - microOp.bytes, true);
       this.#enter();
+    }
+  }
+
+  /** INT3: true where a debugger outside has put it; then `run` returns, with RIP at it. */
+  stopsHere(): boolean {
+    const base = this.codeBits === 64 ? 0n : this.segmentBase(segmentIndex.cs);
+    this.#stopped = this.breakpoints.size > 0
+      && this.breakpoints.has(this.instructionRip + base);
+    if (this.#stopped) {
+      this.rip = this.instructionRip;
+    }
+    return this.#stopped;
+  }
+
+  /** One instruction for a debugger outside: interrupts wait. */
+  step(): StopReason {
+    if (!this.isHalted && !this.#shutDown) {
+      this.view.setInt32(state.budget, microOp.bytes, true);
+      this.#handle(this.#single());
+    }
+    this.#stopped = false;
+    return this.#shutDown ? "tripleFault" : this.isHalted ? "halt" : "yield";
+  }
+
+  /** Where a linear address lies, for a debugger outside; undefined where nothing is mapped. */
+  locate(linear: bigint): number | undefined {
+    const faultAddress = this.u64(state.cr2);
+    try {
+      return this.access.translate(linear, 0);
+    } catch (fault) {
+      if (fault instanceof GuestFault) {
+        return undefined;
+      }
+      throw fault;
+    } finally {
+      this.setU64(state.cr2, faultAddress);
     }
   }
 

@@ -3,7 +3,9 @@ import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
 import { modelFeatures } from "../../cpu/system/features.ts";
-import { Processor, type LocalApic, type MsrValue } from "../../cpu/system/processor.ts";
+import {
+  Processor, type LocalApic, type MsrValue, type StopReason,
+} from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
 import {
   isLapicMsr, readLapicMsr, writeLapicMsr,
@@ -15,7 +17,8 @@ import type { InterruptRouter } from "../../fabric/interrupt.ts";
 import { GuestMemory } from "../../fabric/memory.ts";
 import { MiB } from "../../base/units.ts";
 import type {
-  Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, Vm, VmFeatures, VmOptions,
+  Hypervisor, Probe, RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuDebug, Vm, VmFeatures,
+  VmOptions,
 } from "../hypervisor.ts";
 import { unknownMsr } from "../unknown-msr.ts";
 import { shadowRom } from "../rom-shadow.ts";
@@ -61,10 +64,35 @@ export class SoftVcpu implements Vcpu {
   }
 
   run(budget: number): RunResult {
-    const reason = this.processor.run(budget);
+    return this.#result(this.processor.run(budget));
+  }
+
+  #result(reason: StopReason): RunResult {
     assert(reason !== "exit", "the bus of a machine ends no runs");
     return reason === "halt"
       ? { reason, interruptible: this.processor.interruptible } : { reason };
+  }
+
+  /** Memory only: a look at a device would be noticed. */
+  get debug(): VcpuDebug {
+    const { processor } = this;
+    return {
+      breakpoints: processor.breakpoints,
+      step: () => this.#result(processor.step()),
+      read: (linear, into) => this.#reach(linear, (physical) =>
+        processor.access.readPhysical(physical, into)),
+      write: (linear, bytes) => this.#reach(linear, (physical) =>
+        processor.access.writePhysical(physical, bytes)),
+    };
+  }
+
+  #reach(linear: bigint, use: (physical: number) => void): boolean {
+    const physical = this.processor.locate(linear);
+    if (physical === undefined || this.processor.access.hostOf(physical) === 0) {
+      return false;
+    }
+    use(physical);
+    return true;
   }
 
   kick(): void {
