@@ -33,7 +33,7 @@ export const cpuLevels: Readonly<Record<string, readonly CpuFeature[]>> = {
   "x86-64-v3": [...always, ...second, ...third],
 };
 
-export const defaultCpuModel = "x86-64-v2";
+export const defaultCpuModel = "x86-64-v3,+aes,+pclmulqdq,+adx,+sha";
 
 const levelNames = Object.keys(cpuLevels);
 

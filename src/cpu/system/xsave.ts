@@ -43,10 +43,15 @@ const requested = (cpu: Processor) => cpu.gpr32(rax) & cpu.msr.xcr0;
 const upperHalves = (cpu: Processor) =>
   cpu.bytes.subarray(state.ymmHigh, state.ymmHigh + xmmCount(cpu) * 16);
 
-/** XINUSE: x87 and SSE always count as used, AVX while an upper half is not zero. */
+/** XINUSE: x87 and SSE always count as used, AVX while an upper half is not zero. Kernels ask at
+ * every switch of tasks, so words are compared, in a plain loop. */
 function inUse(cpu: Processor): number {
-  const upper = cpu.bytes.subarray(state.ymmHigh, state.ymmHigh + avxBytes);
-  return component.x87 | component.sse | (upper.some((byte) => byte !== 0) ? component.avx : 0);
+  const { view } = cpu;
+  let bits = 0;
+  for (let at: number = state.ymmHigh; at < state.ymmHigh + avxBytes; at += 4) {
+    bits |= view.getInt32(at, true);
+  }
+  return component.x87 | component.sse | (bits !== 0 ? component.avx : 0);
 }
 
 interface Saving {
