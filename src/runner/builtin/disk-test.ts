@@ -25,7 +25,7 @@ const port = {
   status: 0x12, interrupt: 0x13,
 } as const;
 const driverStatus = { acknowledge: 1, driver: 3, driverOk: 7 } as const;
-const requestType = { read: 0, write: 1 } as const;
+export const requestType = { read: 0, write: 1 } as const;
 const descriptorFlag = { next: 1, write: 2 } as const;
 const descriptorBytes = 16;
 /** Some seconds on the slowest processor: then the disk is dead. */
@@ -39,6 +39,16 @@ export function emitDiskTest(a: Assembler): void {
   emitWriteAnswer(a);
   emitReadBack(a);
   emitVerdict(a);
+  emitRequest(a);
+  emitConfigAddress(a);
+}
+
+/** The driver alone, for other guests: `diskSetUp` and `request`. */
+export function emitDiskDriver(a: Assembler): void {
+  a.label("diskSetUp");
+  emitFind(a);
+  emitStart(a);
+  a.plain("ret");
   emitRequest(a);
   emitConfigAddress(a);
 }
@@ -290,6 +300,7 @@ function devicePort(a: Assembler, offset: number): void {
   a.arithmeticImmediate("add", "rdx", offset, 32);
 }
 
+/** Leaves ZF set if the device is content. */
 function callRequest(a: Assembler, type: number, sector: number, data: number): void {
   a.moveImmediate("rdi", type);
   a.moveImmediate("rsi", sector);

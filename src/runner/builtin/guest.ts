@@ -21,12 +21,19 @@ const selectors = { code: 0x08, data: 0x10 } as const;
 const powerOff = { port: 0x404, value: (5 << 10) | (1 << 13) } as const;
 
 export function builtinGuest(): Uint8Array {
+  return buildGuest((assembler) => {
+    emitMain(assembler);
+    emitDiskTest(assembler);
+  });
+}
+
+/** A guest whose part for long mode begins at the label `longMode`; COM1's routines are there. */
+export function buildGuest(emitProgram: (assembler: Assembler) => void): Uint8Array {
   const assembler = new Assembler(loadAddress);
   multibootHeader().forEach((value) => assembler.long(value));
   emitEntry(assembler);
-  emitMain(assembler);
+  emitProgram(assembler);
   emitSerial(assembler);
-  emitDiskTest(assembler);
   emitTables(assembler);
   return writeElf({ code: assembler.finish(), entry: assembler.addressOf("entry"), scratch });
 }
@@ -53,12 +60,7 @@ function emitEntry(a: Assembler): void {
 
 function emitMain(a: Assembler): void {
   a.label("longMode");
-  a.moveImmediate("rax", selectors.data);
-  a.toSegment("ds", "rax");
-  a.toSegment("es", "rax");
-  a.toSegment("ss", "rax");
-  a.moveImmediate("rsp", stackTop);
-  a.call("serialSetUp");
+  emitSetUp(a);
   a.moveImmediate("rsi", "greeting");
   a.call("print");
   a.call("diskTest");
@@ -74,6 +76,16 @@ function emitMain(a: Assembler): void {
   a.text("\r\ntsbhyve built-in guest: long mode, 64 bits.\r\n");
   a.label("farewell");
   a.text("Powering off.\r\n");
+}
+
+/** Segments and a stack for long mode, and COM1. */
+export function emitSetUp(a: Assembler): void {
+  a.moveImmediate("rax", selectors.data);
+  a.toSegment("ds", "rax");
+  a.toSegment("es", "rax");
+  a.toSegment("ss", "rax");
+  a.moveImmediate("rsp", stackTop);
+  a.call("serialSetUp");
 }
 
 /** Descriptors, and page tables that map the first GiB to itself in pages of 2 MiB. */
