@@ -78,7 +78,7 @@ class Comparison {
     if (sameEnd && isOpen(each, this.#clBefore(base), this.#vector(base) !== noVector)) {
       return [];
     }
-    if (each.row.mnemonic === "maskmov" && this.#vector(base) === pageFaultVector
+    if (/^v?maskmov$/.test(each.row.mnemonic) && this.#vector(base) === pageFaultVector
       && this.#sameWords(base, at.memory, memoryBytes)
       && this.#ours.getUint32(base + at.vector, true) === noVector) {
       // Without a byte to write, processors may fault or not.
