@@ -16,6 +16,7 @@ import { Machine } from "../machine/machine.ts";
 import { openPlannedShare } from "../machine/share.ts";
 import { planMachine } from "../machine/plan.ts";
 import { hypervisorFor } from "./backend.ts";
+import { hostResources } from "./host-resources.ts";
 
 /** The maps as text; throws ConfigError for what only building and loading finds. */
 export async function dryRun(configuration: Configuration): Promise<string> {
@@ -23,7 +24,8 @@ export async function dryRun(configuration: Configuration): Promise<string> {
   const log = createLog((_level, message) => notes.push(message));
   const disks = new MachineDisks(new WakeWord(), log);
   const hypervisor = hypervisorFor(configuration);
-  const machine = new Machine(planMachine(configuration, hypervisor), {
+  const plan = planMachine(configuration, hypervisor);
+  const machine = new Machine(plan, {
     hypervisor, clock: new HostClock(), entropy: { fill: () => {} }, log,
     wake: () => {}, wallClockMs: () => Date.now(), serial: () => undefined,
     openShare: openPlannedShare,
@@ -34,6 +36,7 @@ export async function dryRun(configuration: Configuration): Promise<string> {
     return [
       ...summary(configuration, notes), "", ...pciMap(machine.pci.functions()), "",
       ...memoryMap(configuration, machine), "",
+      ...hostResources(configuration, plan.functions), "",
     ].join("\n");
   } finally {
     machine.destroy();

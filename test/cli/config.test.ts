@@ -5,6 +5,7 @@ import { main } from "../../src/cli/main.ts";
 import { testFolder } from "../support/folder.ts";
 import { assert, test } from "../support/harness.ts";
 import { testFile } from "../support/paths.ts";
+import { echoRom } from "../runner/vm/echo-rom.ts";
 
 const folder = testFolder().path;
 
@@ -108,6 +109,23 @@ test("check takes any format and prints the maps; mistakes have their places", a
   assert.equal(json.status, 64);
   const { ok, problems } = JSON.parse(json.out);
   assert.ok(!ok && problems.some((each: { key: string }) => each.key === "memory.size"));
+});
+
+test("check tells the maps, interrupts, and what of the host is taken", async () => {
+  writeFileSync(join(folder, "echo.rom"), echoRom());
+  writeFileSync(join(folder, "data.img"), new Uint8Array(4096));
+  const path = file("whole.ucl", `name = whole; memory = 32m; bootrom = "${folder}/echo.rom"
+    disk { path = "${folder}/data.img"; ro = yes }\n disk = "${folder}/disk.img"
+    console = pty\n`);
+  writeFileSync(join(folder, "disk.img"), new Uint8Array(8192));
+  const { status, out, error } = await run("config", "check", path);
+  assert.equal(status, 0, error);
+  for (const line of [/^ {2}0:2\.0 {2}virtio-blk .*interrupt \d+ \(I\/O APIC input \d+\)$/m,
+    /^ {2}memory {4}32M$/m, /^ {2}reads .*\/data\.img {2}\(pci\.0\.2\.0\.path\)$/m,
+    /^ {2}writes .*\/disk\.img {2}\(pci\.0\.3\.0\.path\)$/m,
+    /^ {2}opens {5}pty {2}\(lpc\.com1\.path\)$/m, /^ {2}reads .*echo\.rom {2}\(bootrom\)$/m]) {
+    assert.match(out, line);
+  }
 });
 
 test("-f reads a machine of a file, whatever comes later wins, and bhyve's -f stays", async () => {
