@@ -10,7 +10,7 @@ export interface RamDiskOptions {
 }
 
 export class RamDisk implements BlockBackend {
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   readonly readOnly: boolean;
   readonly sectorBytes: number;
   readonly physicalSectorBytes: number;
@@ -19,6 +19,7 @@ export class RamDisk implements BlockBackend {
   readonly discarded: { readonly offset: number; readonly length: number }[] = [];
   /** Every request fails while this is set. */
   failing = false;
+  #resized: () => void = () => {};
 
   constructor(sizeBytes: number, options: RamDiskOptions = {}) {
     this.bytes = new Uint8Array(sizeBytes).map((_zero, index) => index * 7 + (index >>> 9));
@@ -59,6 +60,18 @@ export class RamDisk implements BlockBackend {
   }
 
   close(): void {}
+
+  onResized(listener: () => void): void {
+    this.#resized = listener;
+  }
+
+  /** As when another program has changed the size of the file. */
+  resize(sizeBytes: number): void {
+    const old = this.bytes;
+    this.bytes = new Uint8Array(sizeBytes);
+    this.bytes.set(old.subarray(0, sizeBytes));
+    this.#resized();
+  }
 
   #check(): void {
     if (this.failing) {
