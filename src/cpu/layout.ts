@@ -54,8 +54,12 @@ export const state = {
   nxReserved: 0x1428,
   /** Address of the instruction TLB for the present privilege. */
   itlb: 0x1430,
+  /** Compiled code leaves its loops once the budget is not above it: 0, or the largest number. */
+  poll: 0x1434,
   /** Counters for `vmm.soft.stats`. */
   tlbMisses: 0x1438,
+  /** A store has dropped compiled code since the region in hand was entered. */
+  codeChanged: 0x143c,
   /** Memory-type regions: count, then entries of 32 bytes. */
   regionCount: 0x1440,
   /** Physical regions that are memory: start, end (i64), delta to the host address, flags. */
@@ -68,6 +72,10 @@ export const state = {
   pendingHost0: 0x1550,
   pendingHost1: 0x1554,
   pendingGpa: 0x1558,
+  /** A copy of a micro-op that would enter a region, to be interpreted, and a way back; then the
+   * address of the original. */
+  bypass: 0x1580,
+  bypassed: 0x15a0,
   pat: 0x1560,
   pkru: 0x1568,
   /** The exception (#UD, #NM) that vector instructions behind VEX meet, and that those of general
@@ -145,6 +153,18 @@ export const microOp = {
   fourth: 14,
 } as const;
 
+/** What stands beside a micro-op that enters a region: as far from it as the tables are apart. */
+export const regionEntry = {
+  /** u16: the operation that the micro-op had. */
+  operation: 0,
+  /** u16: the entry of the function. */
+  entry: 2,
+  /** u32: the function's place in the table. */
+  slot: 4,
+  /** i32: pages from the region's first page to this one. */
+  pages: 8,
+} as const;
+
 /** Why `run` returned. */
 export const exitReason = {
   /** The code at state.rip is not decoded, or not in the instruction TLB. */
@@ -158,6 +178,8 @@ export const exitReason = {
   /** Like resync, and interrupts wait for one more instruction (STI, MOV SS). */
   shadow: 5,
   shutdown: 6,
+  /** The code at state.rip has been branched to often enough to be compiled. */
+  hot: 7,
 } as const;
 
 /** What a helper tells the generated code. */

@@ -28,11 +28,12 @@ export class Cursor {
 
   /** A little-endian number of `count` bytes, sign-extended. */
   signed(count: number): bigint {
-    let value = 0n;
-    for (let index = 0; index < count; index += 1) {
-      value |= BigInt(this.u8()) << BigInt(8 * index);
+    if (count === 8) {
+      const low = this.unsigned(4);
+      return BigInt.asIntN(64, BigInt(low) | BigInt(this.unsigned(4)) << 32n);
     }
-    return BigInt.asIntN(8 * count, value);
+    const unused = 32 - 8 * count;
+    return BigInt((this.unsigned(count) << unused) >> unused);
   }
 
   unsigned(count: number): number {

@@ -25,5 +25,9 @@ export const builtin = {
   /** Whether VEX may be used at all, with general registers or with vectors. */
   requireVex: 13,
   requireAvx: 14,
-  count: 15,
+  /** Compiled code starts here. */
+  enter: 15,
+  /** Go on at the micro-op at `displacement`. */
+  direct: 16,
+  count: 17,
 } as const;

@@ -47,6 +47,13 @@ interface Crossing {
 export class CodeCache {
   /** Looks up what a helper's micro-op stands for. */
   readonly records = new Map<number, HelperRecord>();
+  /** Told before a page's micro-ops go. */
+  onDrop: (page: CodePage) => void = () => {};
+  /** Told before all of them go. */
+  onFlush: () => void = () => {};
+  /** Bytes being decoded. */
+  readonly #window = new Uint8Array(instructionBytesMax);
+  readonly #byTable = new Map<number, CodePage>();
   /** Changes whenever pages are dropped. */
   invalidations = 0;
   decodedInstructions = 0;
@@ -85,6 +92,8 @@ export class CodeCache {
 
   /** Forgets everything: the arena is full, or the machine was reset. */
   flush(): void {
+    this.onFlush();
+    this.#byTable.clear();
     for (const list of this.#pages.values()) {
       for (const page of list) {
         this.#bytes.fill(0, page.table, page.table + indexTableBytes);
@@ -123,7 +132,23 @@ export class CodeCache {
     const table = defined(this.#freeTables.pop(), "an index table");
     const page: CodePage = { host, mode, table, microOps: [], crossing: undefined };
     this.#pages.set(number, [...this.#pages.get(number) ?? [], page]);
+    this.#byTable.set(table, page);
     return page;
+  }
+
+  /** The page that has this index table. */
+  pageOfTable(table: number): CodePage | undefined {
+    return this.#byTable.get(table);
+  }
+
+  /** What stands at an offset of a page; "short" when it goes on in the next page. */
+  decodeAt(page: CodePage, offset: number): DecodeResult {
+    const length = Math.min(instructionBytesMax, 4096 - offset);
+    const window = length === instructionBytesMax ? this.#window : new Uint8Array(length);
+    for (let index = 0; index < length; index += 1) {
+      window[index] = this.#bytes[page.host + offset + index] ?? 0;
+    }
+    return decode(window, this.#decodeMode(page.mode));
   }
 
   /** The micro-op at an offset of a page, decoding it if need be; 0 when it crosses the page. */
@@ -158,9 +183,7 @@ export class CodeCache {
         this.#emit(page, goto(offset), offset, 0);
         break;
       }
-      const end = Math.min(offset + instructionBytesMax, 4096);
-      const bytes = this.#bytes.slice(page.host + offset, page.host + end);
-      const result = decode(bytes, this.#decodeMode(page.mode));
+      const result = this.decodeAt(page, offset);
       if (result.status === "short") {
         if (count === 0) {
           return 0;
@@ -330,6 +353,8 @@ export class CodeCache {
 
   #dropPage(number: number): void {
     for (const page of this.#pages.get(number) ?? []) {
+      this.onDrop(page);
+      this.#byTable.delete(page.table);
       for (const at of page.microOps) {
         // Only the operation: the micro-op in hand may still need its fields.
         this.#view.setUint16(at, builtin.stale, true);

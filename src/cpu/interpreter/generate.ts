@@ -12,6 +12,9 @@ import {
 import { Code, i32, i64, load, op, select, type Label, type Node } from "../wasm/code.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
 import { builtin } from "./builtin.ts";
+import {
+  bypass, callRegion, countBranch, declareRegions, regionExit, type RegionCall,
+} from "./enter.ts";
 import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
 import type { MemoryMap } from "../tier/memory-map.ts";
@@ -36,10 +39,12 @@ interface Imported {
   readonly deviceRead: number;
   readonly deviceWrite: number;
   readonly codeWritten: number;
+  readonly regions: RegionCall;
 }
 
-function importAll(module: ModuleBuilder): Imported {
+function importAll(module: ModuleBuilder, map: MemoryMap): Imported {
   return {
+    regions: declareRegions(module, map),
     helper: module.import("helper", ["i32"], ["i32"]),
     deviceRead: module.import("deviceRead", ["i32", "i32", "i32"], ["i32"]),
     deviceWrite: module.import("deviceWrite", ["i32", "i32", "i32", "i32"], []),
@@ -48,7 +53,7 @@ function importAll(module: ModuleBuilder): Imported {
 }
 
 /** Runs the semantics once into nowhere: which operands they write, what becomes of flags. */
-function rehearse(each: CaseDescription, mmu: MmuFunctions): InterpreterBuilder {
+export function rehearse(each: CaseDescription, mmu: MmuFunctions): InterpreterBuilder {
   const code = new Code(["i32"]);
   const exits: Exits = { fault() {}, jump() {}, jumpInPage() {}, finish() {} };
   const env: Environment = { code, upc: code.get(0), exits, mmu, helper: 0, tlb: i32(0) };
@@ -115,6 +120,8 @@ class Main {
   readonly rip: number;
   readonly result: number;
   readonly tlb: number;
+  /** The next look-up finds an instruction for the interpreter, whatever region starts there. */
+  readonly skip: number;
 
   constructor(code: Code) {
     this.code = code;
@@ -125,6 +132,7 @@ class Main {
     this.rip = code.local("i64");
     this.result = code.local("i32");
     this.tlb = code.local("i32");
+    this.skip = code.local("i32");
   }
 
   exits(labels: Labels): Exits {
@@ -182,7 +190,7 @@ interface Labels {
 }
 
 /** A branch within the page was taken: the place is in `offset`. */
-function buildTaken(main: Main, again: Label, lookup: Label): void {
+function buildTaken(main: Main, again: Label, lookup: Label, parts: Parts): void {
   const { code } = main;
   const budget = main.charge();
   const pointer = code.bind(load("i32.load", op("i32.add", code.get(main.table),
@@ -195,13 +203,24 @@ function buildTaken(main: Main, again: Label, lookup: Label): void {
     code.br(lookup);
   }, undefined, false);
   main.enter(pointer);
+  countHot(main, pointer, parts);
   code.br(again, op("i32.gt_s", budget, i32(0)), true);
   main.storeRip(main.ripHere());
   code.return(i32(exitReason.budget));
 }
 
+/** Counts a branch to where the interpreter now stands. */
+function countHot(main: Main, pointer: Node, { map, countsBranches }: Parts): void {
+  if (countsBranches) {
+    countBranch(main.code, map, pointer, () => {
+      main.storeRip(main.ripHere());
+      main.code.return(i32(exitReason.hot));
+    });
+  }
+}
+
 /** Finds decoded code for the address in `rip`, through the instruction TLB. */
-function buildLookup(main: Main, again: Label): void {
+function buildLookup(main: Main, again: Label, parts: Parts): void {
   const { code } = main;
   const budget = main.charge();
   const rip = code.get(main.rip);
@@ -219,7 +238,13 @@ function buildLookup(main: Main, again: Label): void {
     code.if(pointer, () => {
       code.store("i64.store", i32(registers), op("i64.sub", code.get(main.rip), offset),
         pageRipSlot);
+      code.if(op("i32.and", code.get(main.skip), op("i32.gt_s", budget, i32(0))), () => {
+        code.set(main.skip, i32(0));
+        main.enter(bypass(code, parts.map, pointer));
+        code.br(again);
+      }, undefined, false);
       main.enter(pointer);
+      countHot(main, pointer, parts);
       code.br(again, op("i32.gt_s", budget, i32(0)), true);
       main.storeRip(code.get(main.rip));
       code.return(i32(exitReason.budget));
@@ -300,10 +325,23 @@ function buildAddress(main: Main, which: number, labels: Labels, mmu: MmuFunctio
   }
 }
 
-function buildBuiltin(
-  main: Main, which: number, labels: Labels, mmu: MmuFunctions, helper: number,
-): void {
+/** Compiled code runs, and then the interpreter goes on where it has left off. */
+function buildEnter(main: Main, labels: Labels, regions: RegionCall): void {
   const { code } = main;
+  // The micro-op itself counts for nothing.
+  code.set(main.start, op("i32.add", code.get(main.start), i32(microOp.bytes)));
+  code.drop(main.charge());
+  main.storeRip(main.ripHere());
+  const result = callRegion(code, regions, code.get(main.upc));
+  code.set(main.start, op("i32.add", code.get(main.upc), i32(microOp.bytes)));
+  code.set(main.skip, op("i32.eq", result, i32(regionExit.interpret)));
+  code.set(main.rip, load("i64.load", i32(0), state.rip));
+  code.br(labels.lookup);
+}
+
+function buildBuiltin(main: Main, which: number, labels: Labels, parts: Parts): void {
+  const { code } = main;
+  const { mmu, helper } = parts;
   const upc = code.get(main.upc);
   switch (which) {
     case builtin.stale:
@@ -318,6 +356,16 @@ function buildBuiltin(
       code.set(main.rip, op("i64.add", load("i64.load", i32(registers), pageRipSlot),
         load("i64.load32_s", upc, microOp.displacement)));
       code.br(labels.lookup);
+      return;
+    case builtin.enter:
+      buildEnter(main, labels, parts.regions);
+      return;
+    case builtin.direct:
+      // It counts for nothing itself.
+      code.set(main.upc, op("i32.sub", upc, i32(microOp.bytes)));
+      code.drop(main.charge());
+      main.enter(load("i32.load", op("i32.add", upc, i32(microOp.bytes)), microOp.displacement));
+      code.br(labels.next);
       return;
     case builtin.helper:
       code.set(main.result, code.callFor("i32", helper, upc));
@@ -355,13 +403,16 @@ interface Parts {
   readonly quiet: readonly CaseDescription[];
   readonly written: ReadonlyMap<string, ReadonlySet<Operand>>;
   readonly coldType: number;
+  readonly map: MemoryMap;
+  readonly regions: RegionCall;
+  readonly countsBranches: boolean;
 }
 
 function buildCase(main: Main, number: number, labels: Labels, parts: Parts): void {
   const { code } = main;
   const taken = code.takenLocals;
   if (number < builtin.count) {
-    buildBuiltin(main, number, labels, parts.mmu, parts.helper);
+    buildBuiltin(main, number, labels, parts);
   } else if (number < builtin.count + parts.hot.length + parts.quiet.length) {
     const place = number - builtin.count;
     const isQuiet = place >= parts.hot.length;
@@ -380,7 +431,8 @@ function buildCase(main: Main, number: number, labels: Labels, parts: Parts): vo
   } else {
     const which = op("i32.sub", load("i32.load16_u", code.get(main.upc)),
       i32(builtin.count + parts.hot.length + parts.quiet.length));
-    code.set(main.result, code.callIndirect("i32", parts.coldType, which, code.get(main.upc)));
+    code.set(main.result, code.callIndirect("i32", { type: parts.coldType, table: 1 }, which,
+      code.get(main.upc)));
     code.br(labels.finished);
   }
   code.set(main.upc, op("i32.add", code.get(main.upc), i32(microOp.bytes)));
@@ -413,7 +465,7 @@ function buildMain(module: ModuleBuilder, parts: Parts): number {
                 builtin.count + parts.hot.length + parts.quiet.length + 1,
                 (number) => buildCase(main, number, labels, parts));
             });
-            buildTaken(main, next, lookup);
+            buildTaken(main, next, lookup, parts);
           });
           buildFinished(main, { next, lookup, fault });
         });
@@ -422,16 +474,17 @@ function buildMain(module: ModuleBuilder, parts: Parts): number {
         code.return(i32(exitReason.fault));
       });
     });
-    buildLookup(main, outer);
+    buildLookup(main, outer, parts);
   });
   code.unreachable();
   return index;
 }
 
-/** Generates the whole interpreter for one memory map. */
-export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
+/** Generates the whole interpreter for one memory map; `countsBranches` finds what is hot. */
+export function generateInterpreter(map: MemoryMap, countsBranches: boolean):
+GeneratedInterpreter {
   const module = new ModuleBuilder({ initialPages: map.wasmPages, maximumPages: map.wasmPages });
-  const imported = importAll(module);
+  const imported = importAll(module, map);
   const mmu = buildMmu(module, imported, map);
   const cases = allCases();
   const written = new Map(cases.map((each) => [each.key, writtenOperands(each, mmu)]));
@@ -454,10 +507,14 @@ export function generateInterpreter(map: MemoryMap): GeneratedInterpreter {
       builtin.count + hot.length + quiet.length + module.addToTable(index));
   }
   const coldType = module.type(["i32"], ["i32"]);
-  const parts: Parts = { mmu, helper: imported.helper, hot, quiet, written, coldType };
+  const parts: Parts = {
+    mmu, helper: imported.helper, hot, quiet, written, coldType, map, countsBranches,
+    regions: imported.regions,
+  };
   module.export("flush", buildFlush(module));
   module.export("run", buildMain(module, parts));
   module.export("access", mmu.access);
+  module.export("accessCompiled", mmu.accessCompiled);
   module.export("commit", mmu.commit);
   module.export("walk", mmu.walk);
   module.export("segment", mmu.segment);

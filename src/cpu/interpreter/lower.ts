@@ -185,6 +185,39 @@ function branchTarget(instruction: Instruction, mode: CodeMode, offset: number):
     : { near: "out", displacement: target };
 }
 
+const cases = new Map<number, CaseDescription>();
+const widthCodes: Readonly<Record<number, number>> = { 16: 0, 32: 1, 64: 2 };
+
+/** What the case of an instruction depends on, as a number. */
+function shapeOf({ row, operandWidth, addressWidth, operands, repeat }: Instruction,
+  mode: CodeMode, near: "in" | "out"): number {
+  let memory = 0, wide = 0;
+  for (const operand of operands) {
+    memory |= operand.kind === "memory" ? 1 : 0;
+    wide |= operand.kind === "immediate" && operand.width === 64
+      && BigInt.asIntN(32, operand.value) !== operand.value ? 1 : 0;
+  }
+  let shape = row.index;
+  for (const width of [operandWidth, addressWidth, mode.bits, mode.stackBits]) {
+    shape = shape * 3 + (widthCodes[width] ?? 0);
+  }
+  shape = shape * 3 + (repeat === 0 ? 0 : repeat - 0xf1);
+  return shape * 8 + memory * 4 + wide * 2 + (near === "in" ? 1 : 0);
+}
+
+/** The case that a decoded instruction is an instance of. */
+export function caseOf(instruction: Instruction, which: Semantics, mode: CodeMode,
+  near: "in" | "out"): CaseDescription {
+  const shape = shapeOf(instruction, mode, near);
+  const known = cases.get(shape);
+  if (known !== undefined) {
+    return known;
+  }
+  const found = describe(instruction, which, mode, near);
+  cases.set(shape, found);
+  return found;
+}
+
 function describe(instruction: Instruction, which: Semantics, mode: CodeMode,
   near: "in" | "out"): CaseDescription {
   const string = stringFormOf(instruction);
@@ -208,7 +241,7 @@ export function lower(
     return { microOps: [blank(builtin.helper)], needsInstruction: true, ends, flags: undefined };
   }
   const branch = branchTarget(instruction, mode, offset);
-  const each = describe(instruction, which, mode, branch?.near ?? "out");
+  const each = caseOf(instruction, which, mode, branch?.near ?? "out");
   const op = blank(defined(generated.operations.get(each.key), `the case ${each.key}`));
   const microOps = [op];
   if (instruction.memory !== undefined && mnemonic !== "nop") {

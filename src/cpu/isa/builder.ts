@@ -17,7 +17,7 @@ import {
 export * from "./operand.ts";
 
 function narrow(name32: NumericOp, name64: NumericOp) {
-  return (width: Width, ...args: readonly Node[]) => op(width === 64 ? name64 : name32, ...args);
+  return (width: Width, a: Node, b: Node) => op(width === 64 ? name64 : name32, a, b);
 }
 
 const add = narrow("i32.add", "i64.add"), sub = narrow("i32.sub", "i64.sub");
@@ -189,13 +189,13 @@ export abstract class SemanticsBuilder {
     return a.width === 64 ? unsigned64(count) : clean(count);
   }
 
-  #same(a: Value, b: Value, how: (width: Width, ...args: readonly Node[]) => Node): Value {
+  #same(a: Value, b: Value, how: (width: Width, a: Node, b: Node) => Node): Value {
     assert(a.width === b.width, `widths ${a.width} and ${b.width} agree`);
     return new Value(how(a.width, a.node, b.node), a.width, a.width >= 32);
   }
 
   #logic(
-    a: Value, b: Value, how: (width: Width, ...args: readonly Node[]) => Node, isClean: boolean,
+    a: Value, b: Value, how: (width: Width, a: Node, b: Node) => Node, isClean: boolean,
   ): Value {
     assert(a.width === b.width, `widths ${a.width} and ${b.width} agree`);
     return new Value(how(a.width, a.node, b.node), a.width, isClean || a.width >= 32);

@@ -96,7 +96,26 @@ define("cmpxchg8b", (x, dst) => {
     x.setRegister(rdx, x.truncate(x.shr(old, x.constant(32, 32)), 32));
   });
 }, { cold: true });
-defineHelpers("cmpxchg16b");
+define("cmpxchg16b", (x, dst) => {
+  const low = x.truncate(x.address(dst), 32);
+  x.when(x.isZero(x.and(low, x.constant(32, 15))), () => {}, () => x.raise(vector.gp), true);
+  const old = x.bind(x.read(dst));
+  const [low64, high64] = ([0, 1] as const).map((lane) => x.bind(new Value(
+    onLane("i64x2.extract_lane", lane, old.node), 64, true)));
+  if (low64 === undefined || high64 === undefined) {
+    return;
+  }
+  const same = x.bind(x.and(x.equal(low64, x.register(rax, 64)),
+    x.equal(high64, x.register(rdx, 64))));
+  x.set("zf", same);
+  const pair = onLane("i64x2.replace_lane", 1, simd("i64x2.splat", x.register(rbx, 64).node),
+    x.register(rcx, 64).node);
+  x.write(dst, x.select(same, new Value(pair, 128, true), old));
+  x.when(same, () => {}, () => {
+    x.setRegister(rax, low64);
+    x.setRegister(rdx, high64);
+  });
+}, { cold: true });
 row("cmpxchg8b", "Mq", "0F C7 /1 W0", { lock: true });
 row("cmpxchg16b", "Mo", "0F C7 /1 W1", { lock: true, modes: "long", feature: "cx16" });
 

@@ -54,6 +54,8 @@ row("lar", "Gv,Ew", "0F 02 /r");
 row("lsl", "Gv,Ew", "0F 03 /r");
 row("arpl", "Ew,Gw", "63", { modes: "legacy" });
 row("xgetbv", "", "np 0F 01 rm0 /2");
+define("serialize", () => {}); // All that comes before is done anyway.
+row("serialize", "", "np 0F 01 rm0 /5 reg", { feature: "serialize" });
 row("xsetbv", "", "np 0F 01 rm1 /2");
 row("clac", "", "np 0F 01 rm2 /1", { feature: "smap" });
 row("stac", "", "np 0F 01 rm3 /1", { feature: "smap" });

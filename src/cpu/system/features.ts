@@ -42,6 +42,7 @@ export const featureTable: Readonly<Record<CpuFeature, Feature>> = {
   sha: feature("7.ebx", 29),
   umip: feature("7.ecx", 2),
   fsrm: feature("7.edx", 4),
+  serialize: feature("7.edx", 14),
   xsaveopt: feature("d.1.eax", 0),
   xsavec: feature("d.1.eax", 1),
   xgetbv1: feature("d.1.eax", 2),

@@ -139,9 +139,16 @@ export class MemoryAccess {
   }
 
   read(linear: bigint, bytes: number, privilege: Privilege = "present"): bigint {
+    const at = this.#wrap(linear);
+    if (Number(at & 0xfffn) + bytes <= 4096) {
+      const host = this.hostOf(this.translate(at, this.#request(false, privilege)));
+      if (host !== 0) {
+        return valueAt(this.#state.view, host, bytes);
+      }
+    }
     const part = this.#buffer.subarray(0, bytes);
     this.readInto(linear, part, privilege);
-    return this.#bufferValue(bytes);
+    return valueAt(this.#bufferView, 0, bytes);
   }
 
   read32(linear: bigint, bytes: 1 | 2 | 4, privilege: Privilege = "present"): number {
@@ -162,15 +169,6 @@ export class MemoryAccess {
     // A fault names the first byte that cannot be written.
     if (last >> 12n !== this.#wrap(linear) >> 12n) {
       this.translate(last & ~BigInt(pageMask), request);
-    }
-  }
-
-  #bufferValue(bytes: number): bigint {
-    switch (bytes) {
-      case 1: return BigInt(this.#bufferView.getUint8(0));
-      case 2: return BigInt(this.#bufferView.getUint16(0, true));
-      case 4: return BigInt(this.#bufferView.getUint32(0, true));
-      default: return this.#bufferView.getBigUint64(0, true);
     }
   }
 
@@ -214,6 +212,15 @@ export class MemoryAccess {
       this.#bus.mmioWrite(physical + done, size, value >>> 0);
       done += size;
     }
+  }
+}
+
+function valueAt(view: DataView, at: number, bytes: number): bigint {
+  switch (bytes) {
+    case 1: return BigInt(view.getUint8(at));
+    case 2: return BigInt(view.getUint16(at, true));
+    case 4: return BigInt(view.getUint32(at, true));
+    default: return view.getBigUint64(at, true);
   }
 }
 

@@ -8,6 +8,7 @@ import { decode } from "../decoder/decode.ts";
 import type { Instruction } from "../decoder/instruction.ts";
 import { instructionBytesMax } from "../decoder/prefixes.ts";
 import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
+import { RegionSet } from "../jit/regions.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
 import { generateInterpreter } from "../interpreter/generate.ts";
 import { memoryMap, type MemoryMap } from "../tier/memory-map.ts";
@@ -86,7 +87,13 @@ export interface ProcessorOptions {
   readonly cpus?: number;
   /** What CPUID offers, and the decoder knows; the default model when absent. */
   readonly features?: Features;
+  /** Compiles code that is branched to this often; 500 times when absent. */
+  readonly jit?: "off" | { readonly threshold: number };
 }
+
+const defaultJit = { threshold: 500 };
+/** Compiled regions that can live at a time. */
+const regionsMax = 4096;
 
 /** Why `run` returned. */
 export type StopReason = "yield" | "halt" | "tripleFault" | "exit" | "breakpoint";
@@ -109,6 +116,7 @@ export class Processor extends GuestState {
   readonly code: CodeCache;
   readonly msr: ModelRegisters;
   readonly debug: DebugRegisters;
+  readonly regions: RegionSet | undefined;
   /** Micro-op of the helper at work. */
   #upc = 0;
   readonly #run: (upc: number, table: number) => number;
@@ -151,11 +159,13 @@ export class Processor extends GuestState {
     this.features = options.features ?? defaultFeatures;
     this.map = map;
     this.memory = memory;
-    const generated = generateInterpreter(map);
+    const jit = options.jit ?? defaultJit;
+    const generated = generateInterpreter(map, jit !== "off");
+    const regions = new WebAssembly.Table({ element: "anyfunc", initial: regionsMax });
     this.code = new CodeCache(memory.buffer, map, generated, this.features);
     const { bus } = options;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(generated.bytes), { env: {
-      memory,
+      memory, regions,
       helper: (upc: number) => this.#helper(upc),
       deviceRead: (lo: number, hi: number, size: number) => size === 0
         ? this.#deviceExits((lo >>> 0) + hi * 2 ** 32)
@@ -165,6 +175,12 @@ export class Processor extends GuestState {
           size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff)),
       codeWritten: (host: number, length: number) => this.code.invalidate(host, length),
     } });
+    if (jit !== "off") {
+      this.regions = new RegionSet({
+        memory, map, code: this.code, exports: instance.exports, table: regions,
+        threshold: jit.threshold,
+      });
+    }
     this.#run = exportedFunction(instance, "run");
     this.#flush = exportedFunction(instance, "flush");
     const walk = exportedFunction(instance, "walk") as unknown as
@@ -392,6 +408,7 @@ export class Processor extends GuestState {
   /** An interrupt or another event may be deliverable: the time slice ends at the next branch. */
   wake(): void {
     this.setU32(state.attention, 1);
+    this.setU32(state.poll, 0x7fff_ffff);
     const left = this.view.getInt32(state.budget, true);
     if (left > 0) {
       this.#stolenBudget += left;
@@ -402,6 +419,7 @@ export class Processor extends GuestState {
   /** Ends the time slice: `run` returns soon. */
   endSlice(): void {
     this.#stolenBudget = 0;
+    this.setU32(state.poll, 0x7fff_ffff);
     this.view.setInt32(state.budget, 0, true);
   }
 
@@ -413,7 +431,8 @@ export class Processor extends GuestState {
     return 1;
   }
 
-  #helper(upc: number): number {
+  #helper(from: number): number {
+    const upc = from === state.bypass ? this.u32(state.bypassed) : from;
     this.#upc = upc;
     this.counts.helpers += 1;
     const record = this.code.records.get(upc);
@@ -528,6 +547,7 @@ export class Processor extends GuestState {
     this.#clearResume();
     const start = this.#entry;
     this.#entry = 0;
+    this.setU32(state.poll, 0);
     this.#handle(this.#run(start, this.#entryTable));
   }
 
@@ -547,6 +567,7 @@ export class Processor extends GuestState {
       case exitReason.halt: this.#halted = true; break;
       case exitReason.shadow: this.#shadow = true; break;
       case exitReason.shutdown: this.#shutDown = true; break;
+      case exitReason.hot: this.regions?.compile(this.rip); break;
       default: // The time slice, or a change of mode: the loop goes on.
     }
   }

@@ -82,8 +82,13 @@ export abstract class TierBuilder extends SemanticsBuilder {
     this.storeAt(address.node, this.bind(value));
   }
 
-  protected fault(): void {
+  /** Takes back what the instruction has done so far. */
+  protected undo(): void {
     this.#onFault?.();
+  }
+
+  protected fault(): void {
+    this.undo();
     this.leaveWithFault();
   }
 

@@ -13,6 +13,11 @@ export interface MemoryMap {
   readonly indexTableCount: number;
   readonly microOps: number;
   readonly microOpsEnd: number;
+  /** Beside each micro-op, `regionEntry` of the region that it enters. */
+  readonly regionEntries: number;
+  /** u16 each: branches left until what a micro-op stands for is hot; by its address. */
+  readonly counters: number;
+  readonly counterCount: number;
   /** Where RAM starts; ROM follows RAM. */
   readonly ram: number;
   readonly ramBytes: number;
@@ -26,6 +31,7 @@ export const indexTableBytes = 4096 * 4;
 // out everything is decoded anew, which costs some milliseconds.
 const indexTableCount = 3072;
 const microOpBytes = 32 * MiB;
+const counterCount = 64 * KiB;
 
 export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
   const pages = (ramBytes + romBytes) / (4 * KiB);
@@ -34,9 +40,12 @@ export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
   const indexTables = alignUp(codeLines + pages * 8, 4 * KiB);
   const microOps = indexTables + indexTableCount * indexTableBytes;
   const microOpsEnd = microOps + microOpBytes;
-  const ram = alignUp(microOpsEnd, 64 * KiB);
+  const regionEntries = microOpsEnd;
+  const counters = regionEntries + microOpBytes;
+  const ram = alignUp(counters + 2 * counterCount, 64 * KiB);
   return {
-    codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, ram, ramBytes,
+    codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, regionEntries, counters,
+    counterCount, ram, ramBytes,
     romBytes, wasmPages: Math.ceil((ram + ramBytes + romBytes) / (64 * KiB)),
   };
 }

@@ -16,6 +16,7 @@ import type { MemoryMap } from "./memory-map.ts";
 export interface MmuFunctions {
   /** (linear i64, request i32) → host address, or 0 with the fault in the state. */
   readonly access: number;
+  readonly accessCompiled: number;
   /** () → nothing: completes a write that went to the scratch area. */
   readonly commit: number;
   /** (linear i64, page-fault bits i32) → physical address, or -1 with the fault in the state. */
@@ -502,6 +503,18 @@ function buildSegment(module: ModuleBuilder): number {
   return index;
 }
 
+/**
+ * The same as `access` for compiled code, which an address of 1 tells that the store would hit code
+ * that has been compiled: it must be done by the interpreter.
+ */
+function buildAccessCompiled(module: ModuleBuilder, access: number): number {
+  const { index, code } = module.declare(["i64", "i32"], ["i32"]);
+  const host = code.callFor("i32", access, code.get(0), code.get(1));
+  code.return(select(op("i32.and", op("i32.ne", host, i32(0)),
+    op("i32.ne", word(state.codeChanged), i32(0))), i32(1), host));
+  return index;
+}
+
 export function buildMmu(module: ModuleBuilder, imports: MmuImports, map: MemoryMap): MmuFunctions {
   const hostOf = buildHostOf(module);
   const walk = buildWalk(module, hostOf.index);
@@ -509,9 +522,10 @@ export function buildMmu(module: ModuleBuilder, imports: MmuImports, map: Memory
     module, imports, map, walk, hostOf: hostOf.index, isReadOnly: hostOf.readOnly,
   };
   const codeCheck = buildCodeCheck(parts);
+  const access = buildAccess(parts, codeCheck);
   return {
-    access: buildAccess(parts, codeCheck), commit: buildCommit(parts, codeCheck), walk,
-    segment: buildSegment(module),
+    access, accessCompiled: buildAccessCompiled(module, access),
+    commit: buildCommit(parts, codeCheck), walk, segment: buildSegment(module),
   };
 }
 

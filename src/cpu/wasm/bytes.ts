@@ -31,6 +31,10 @@ export class ByteWriter {
 
   /** LEB128, unsigned, for integers below 2^53. */
   unsigned(value: number): void {
+    if (value < 0x80) {
+      this.byte(value);
+      return;
+    }
     let rest = value;
     while (rest >= 0x80) {
       this.byte((rest % 0x80) | 0x80);
@@ -50,8 +54,12 @@ export class ByteWriter {
   }
 
   /** LEB128, signed, for 64-bit integers. */
-  signed64(value: bigint): void {
-    let rest = BigInt.asIntN(64, value);
+  signed64(value: number | bigint): void {
+    if (typeof value === "number" && value === (value | 0)) {
+      this.signed32(value);
+      return;
+    }
+    let rest = BigInt.asIntN(64, BigInt(value));
     while (rest < -64n || rest > 63n) {
       this.byte(Number(rest & 0x7fn) | 0x80);
       rest >>= 7n;

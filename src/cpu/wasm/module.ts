@@ -21,8 +21,9 @@ export class ModuleBuilder {
   readonly #functions: { type: number; body: CompiledBody | undefined; code: Code }[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   readonly #memory: MemoryLimits;
-  /** Functions in table 0, from index 0 on. */
+  /** Functions in the module's own table, from index 0 on. */
   readonly #elements: number[] = [];
+  #importedTable: string | undefined;
 
   /** The module imports shared memory `env.memory` with these limits. */
   constructor(memory: MemoryLimits) {
@@ -43,6 +44,16 @@ export class ModuleBuilder {
   import(name: string, params: readonly Type[], results: readonly Type[]): number {
     assert(this.#functions.length === 0, "imports come first");
     return this.#imports.push({ name, type: this.type(params, results) }) - 1;
+  }
+
+  /** An imported table `env.<name>` of functions; it becomes table 0, and our own table 1. */
+  importTable(name: string): void {
+    this.#importedTable = name;
+  }
+
+  /** Number of the module's own table. */
+  get ownTable(): number {
+    return this.#importedTable === undefined ? 0 : 1;
   }
 
   /** Declares a function; its `code` is filled in by the caller before `finish`. */
@@ -84,11 +95,11 @@ export class ModuleBuilder {
       }
     });
     section(out, 9, (body) => {
-      body.bytes([1, 0, 0x41, 0, 0x0b]);
+      body.bytes(this.ownTable === 0 ? [1, 0, 0x41, 0, 0x0b] : [1, 2, 1, 0x41, 0, 0x0b, 0]);
       body.unsigned(this.#elements.length);
       for (const index of this.#elements) body.unsigned(index);
     });
-    const bodies = this.#functions.map((each) => each.code.compile());
+    const bodies = this.#functions.map((each) => each.code.compile(scratch));
     section(out, 0, (body) => this.#hintSection(body, bodies));
     section(out, 10, (body) => {
       body.unsigned(bodies.length);
@@ -112,12 +123,17 @@ export class ModuleBuilder {
   }
 
   #importSection(body: ByteWriter): void {
-    body.unsigned(this.#imports.length + 1);
+    body.unsigned(this.#imports.length + 1 + this.ownTable);
     for (const each of this.#imports) {
       body.name("env");
       body.name(each.name);
       body.byte(0);
       body.unsigned(each.type);
+    }
+    if (this.#importedTable !== undefined) {
+      body.name("env");
+      body.name(this.#importedTable);
+      body.bytes([1, 0x70, 0, 0]); // Of function references, from no entry on.
     }
     body.name("env");
     body.name("memory");
@@ -142,6 +158,9 @@ export class ModuleBuilder {
     }
   }
 }
+
+/** Bodies are lowered here, one after the other. */
+const scratch = new ByteWriter(1 << 16);
 
 function section(out: ByteWriter, id: number, fill: (body: ByteWriter) => void): void {
   const body = new ByteWriter();

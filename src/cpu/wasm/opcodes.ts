@@ -116,8 +116,6 @@ export type MemoryOp = keyof typeof memory;
 export type LoadOp = Extract<MemoryOp, `${string}.load${string}`>;
 export type StoreOp = Extract<MemoryOp, `${string}.store${string}`>;
 
-export const opcodes = { numeric, vector, lane, memory } as const;
-
 const comparisons = /\.(eqz|eq|ne|[lg][te](_[su])?)$/;
 
 function prefixType(name: string): Type {
@@ -126,24 +124,27 @@ function prefixType(name: string): Type {
     ? prefix : "v128";
 }
 
-/** The type a numeric instruction leaves. */
-export function resultOfNumeric(op: NumericOp): Type {
-  return comparisons.test(op) ? "i32" : prefixType(op);
+function resultOfLane(name: string): Type {
+  return name.includes("replace") ? "v128" : /^i(8|16)x/.test(name) ? "i32" : prefixType(name);
 }
 
-/** The type a SIMD instruction leaves. */
-export function resultOfVector(op: VectorOp): Type {
-  return /(all_true|any_true|bitmask)$/.test(op) ? "i32" : "v128";
+/** What an instruction is in a binary, and the type that it leaves. */
+export interface Opcode {
+  readonly opcode: number;
+  readonly result: Type;
 }
 
-export function resultOfLane(op: LaneOp): Type {
-  if (op.includes("replace")) {
-    return "v128";
-  }
-  return op.startsWith("i64") ? "i64" : op.startsWith("f64") ? "f64"
-    : op.startsWith("f32") ? "f32" : "i32";
+function describe<Name extends string>(
+  table: Readonly<Record<Name, number>>, resultOf: (name: string) => Type,
+): Readonly<Record<Name, Opcode>> {
+  const entries = Object.entries<number>(table)
+    .map(([name, opcode]) => [name, { opcode, result: resultOf(name) }]);
+  return Object.fromEntries(entries) as Record<Name, Opcode>;
 }
 
-export function resultOfLoad(op: LoadOp): Type {
-  return prefixType(op);
-}
+export const numericOps = describe(numeric,
+  (name) => comparisons.test(name) ? "i32" : prefixType(name));
+export const vectorOps = describe(vector,
+  (name) => /(all_true|any_true|bitmask)$/.test(name) ? "i32" : "v128");
+export const laneOps = describe(lane, resultOfLane);
+export const memoryOps = describe(memory, prefixType);

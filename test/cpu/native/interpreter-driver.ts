@@ -36,8 +36,10 @@ export class InterpreterDriver {
   /** The data pages: shared memory is filled faster by words. */
   readonly #dataWords: BigUint64Array;
 
-  constructor() {
+  /** `compiled`: every case runs as compiled code from its first instruction on. */
+  constructor(compiled = process.env["TIER"] === "compiled") {
     this.#cpu = new UserProcessor({
+      jit: compiled ? { threshold: 1 } : "off",
       ramBytes, now: nothing, entropy: () => {}, features: allFeatures,
       bus: { mmioRead: nothing, mmioWrite: () => {}, portRead: nothing, portWrite: () => {} },
     });
