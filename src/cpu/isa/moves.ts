@@ -3,7 +3,9 @@ import {
   rax, rbp, rbx, rcx, rdx, rsp, type Condition, type SemanticsBuilder,
 } from "./builder.ts";
 import { define, defineHelpers, row } from "./table.ts";
-import type { Value } from "./value.ts";
+import { onLane, simd } from "../wasm/code.ts";
+import { vector } from "../layout.ts";
+import { Value } from "./value.ts";
 
 define("mov", (x, dst, src) => x.write(dst, x.read(src)));
 row("mov", "Eb,Gb", "88");

@@ -13,7 +13,7 @@ import { access, scratchEnd, segmentIndex, state, tlbArrayBytes } from "../layou
 import { loadValue, stores, TierBuilder } from "../tier/builder.ts";
 import { fillSignExponent, mmxRegisters } from "../tier/simd.ts";
 import { constantOf, i32, i64, load, onLane, op, type Node } from "../wasm/code.ts";
-import type { PendingFlags, RegionFunction } from "./function.ts";
+import type { PendingFlags, RegionFunction, RegisterFile } from "./function.ts";
 
 /** Where the instruction in hand stands, and what its control flow becomes. */
 export interface Place {
@@ -103,6 +103,7 @@ export class RegionBuilder extends TierBuilder {
   #readRegister(operand: Operand, { number, high }: RegisterOperand): Value {
     switch (operand.file) {
       case "gpr": return this.#general(number, operand.width, high);
+      case "ymm": return this.bind(lowLane(this.#region.upper.get(number), operand.width));
       case "xmm": return this.bind(lowLane(this.#region.vectors.get(number), operand.width));
       case "mmx": return this.bind(loadValue(operand.width, i32(0), mmxRegisters + number * 16));
       default: throw new AssertionFailure(`register file ${String(operand.file)}`);
@@ -141,13 +142,37 @@ export class RegionBuilder extends TierBuilder {
     const { number, high } = this.#register(operand);
     if (operand.file === "gpr") {
       this.#setGeneral(number, value, high);
-    } else if (operand.file === "xmm") {
-      this.#setVector(number, value);
+    } else if (operand.file === "xmm" || operand.file === "ymm") {
+      const { vectors, upper } = this.#region;
+      setVector(operand.file === "xmm" ? vectors : upper, number, value);
     } else {
       const name = defined(stores[value.width], "a store");
       this.code.store(name, i32(0), value.node, mmxRegisters + number * 16);
       fillSignExponent(this.code, i32(number * 16));
     }
+  }
+
+  readWide(operand: Operand): [low: Value, high: Value] {
+    const half = (node: Node) => this.bind(new Value(node, 128, true));
+    if (operand.kind === "memory") {
+      const host = this.hostOf(this.address(operand).node, operand.width, 0);
+      return [half(load("v128.load", host)), half(load("v128.load", host, 16))];
+    }
+    const { number } = this.#register(operand);
+    return [half(this.#region.vectors.get(number)), half(this.#region.upper.get(number))];
+  }
+
+  writeWide(operand: Operand, low: Value, high: Value): void {
+    if (operand.kind === "memory") {
+      const host = this.hostOf(this.address(operand).node, operand.width, access.write);
+      this.code.store("v128.store", host, high.node, 16);
+      this.storeAtHost(host, low);
+      return;
+    }
+    const { number } = this.#register(operand);
+    const bound = this.bind(high);
+    this.#region.vectors.set(number, low.node);
+    this.#region.upper.set(number, bound.node);
   }
 
   /** Writes of 32 bits clear the upper half; narrower ones leave the rest alone. */
@@ -161,17 +186,6 @@ export class RegionBuilder extends TierBuilder {
     const mask = (2n ** BigInt(value.width) - 1n) << BigInt(shift);
     const placed = op("i64.shl", unsigned64(value), i64(shift));
     general.set(number, op("i64.or", op("i64.and", general.get(number), i64(~mask)), placed));
-  }
-
-  #setVector(number: number, value: Value): void {
-    const { vectors } = this.#region;
-    const old = vectors.get(number);
-    switch (value.width) {
-      case 128: vectors.set(number, value.node); break;
-      case 64: vectors.set(number, onLane("i64x2.replace_lane", 0, old, value.node)); break;
-      case 32: vectors.set(number, onLane("i32x4.replace_lane", 0, old, value.node)); break;
-      default: throw new AssertionFailure(`a vector write of ${value.width} bits`);
-    }
   }
 
   register(number: RegisterNumber, width: Width, high = false): Value {
@@ -433,5 +447,15 @@ function lowLane(whole: Node, width: Width): Value {
     case 8: return new Value(op("i32.and", onLane("i32x4.extract_lane", 0, whole),
       i32(2 ** width - 1)), width, true);
     default: throw new AssertionFailure(`the low ${width} bits of a vector`);
+  }
+}
+
+function setVector(file: RegisterFile, number: number, value: Value): void {
+  const old = file.get(number);
+  switch (value.width) {
+    case 128: file.set(number, value.node); break;
+    case 64: file.set(number, onLane("i64x2.replace_lane", 0, old, value.node)); break;
+    case 32: file.set(number, onLane("i32x4.replace_lane", 0, old, value.node)); break;
+    default: throw new AssertionFailure(`a vector write of ${value.width} bits`);
   }
 }

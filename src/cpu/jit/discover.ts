@@ -67,11 +67,9 @@ const pageBytes = 4096;
 export const pageOf = (place: number) => Math.floor(place / pageBytes) * pageBytes;
 
 function flowOf(instruction: Instruction): Flow {
-  const { mnemonic, vex } = instruction.row;
+  const { mnemonic } = instruction.row;
   const which = semantics.get(mnemonic);
-  const vectors = instruction.operands.some((operand) =>
-    operand.kind === "register" && operand.class !== "gpr");
-  if (which === undefined || which.helper || (vex && vectors)) {
+  if (which === undefined || which.helper) {
     return "interpret";
   }
   return flows[mnemonic] ?? (which.branch ? "conditional" : "next");

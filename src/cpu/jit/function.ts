@@ -24,7 +24,7 @@ interface Traps {
 }
 
 /** A register file of the guest in locals, taken when first used. */
-class RegisterFile {
+export class RegisterFile {
   readonly #code: Code;
   readonly #type: "i64" | "v128";
   readonly #locals = new Map<number, number>();
@@ -80,6 +80,8 @@ export class RegionFunction {
   readonly mmu: MmuFunctions;
   readonly general: RegisterFile;
   readonly vectors: RegisterFile;
+  /** Bits 255:128 of the vector registers. */
+  readonly upper: RegisterFile;
   /** RIP of the first byte of the region's first page. */
   readonly base: number;
   readonly budget: number;
@@ -106,6 +108,7 @@ export class RegionFunction {
     this.mmu = mmu;
     this.general = new RegisterFile(code, "i64", registers);
     this.vectors = new RegisterFile(code, "v128", state.xmm);
+    this.upper = new RegisterFile(code, "v128", state.ymmHigh);
     this.base = 1;
     this.budget = code.permanent("i32");
     this.#budgetBefore = code.permanent("i32");
@@ -160,6 +163,7 @@ export class RegionFunction {
     code.set(this.tlb, load("i32.load", i32(0), state.tlb));
     this.general.loadAll();
     this.vectors.loadAll();
+    this.upper.loadAll();
   }
 
   #epilogue(): void {
@@ -167,6 +171,7 @@ export class RegionFunction {
     const [result, carry, aux] = this.#flags;
     this.general.storeWritten();
     this.vectors.storeWritten();
+    this.upper.storeWritten();
     code.store("i64.store", i32(0), code.get(result), state.flagResult);
     code.store("i64.store", i32(0), code.get(carry), state.flagCarry);
     code.store("i32.store", i32(0), code.get(aux), state.flagAux);

@@ -102,7 +102,7 @@ export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
   ["wrfsbase", integer.writeBase(segmentIndex.fs)],
   ["wrgsbase", integer.writeBase(segmentIndex.gs)],
   ["div", integer.divide(false)], ["idiv", integer.divide(true)],
-  ["cmpxchg16b", integer.compareExchange16], ["xlat", integer.translateByte],
+  ["xlat", integer.translateByte],
   ["enter", integer.enter], ["cli", integer.clearInterrupts], ["sti", integer.setInterrupts],
   ["pushf", integer.pushFlags], ["popf", integer.popFlags],
   ["mov.from.segment", integer.moveFromSegment], ["mov.to.segment", integer.moveToSegment],

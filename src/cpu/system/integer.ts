@@ -38,26 +38,6 @@ export function divide(isSigned: boolean) {
   };
 }
 
-export function compareExchange16(cpu: Processor, instruction: Instruction): void {
-  const linear = cpu.linear(instruction, 16, true);
-  if ((linear & 15n) !== 0n) {
-    cpu.raise(vector.gp, 0);
-  }
-  cpu.access.probeWrite(linear, 16);
-  const low = cpu.read(linear, 8), high = cpu.read(linear + 8n, 8);
-  const same = low === cpu.gpr(rax) && high === cpu.gpr(rdx);
-  const image = new Uint8Array(16);
-  const view = new DataView(image.buffer);
-  view.setBigUint64(0, same ? cpu.gpr(rbx) : low, true);
-  view.setBigUint64(8, same ? cpu.gpr(rcx) : high, true);
-  cpu.writeBytes(linear, image);
-  if (!same) {
-    cpu.setGpr(rax, low);
-    cpu.setGpr(rdx, high);
-  }
-  cpu.flags = same ? cpu.flags | eflags.zf : cpu.flags & ~eflags.zf;
-}
-
 export function translateByte(cpu: Processor, instruction: Instruction): void {
   const segment = instruction.segmentOverride >= 0
     ? instruction.segmentOverride : segmentIndex.ds;
