@@ -11,7 +11,7 @@ export const cpuFeatureNeeds = {
   "sse4.1": ["ssse3"], "sse4.2": ["sse4.1"], movbe: [], popcnt: [], aes: [], xsave: [],
   avx: ["xsave", "sse4.2"], f16c: ["avx"], rdrand: [], fsgsbase: [], bmi1: [], avx2: ["avx"],
   smep: [], bmi2: [], erms: [], invpcid: [], rdseed: [], adx: [], smap: [], sha: [], umip: [],
-  fsrm: [], xsaveopt: ["xsave"], xsavec: ["xsave"], xgetbv1: ["xsave"], "lahf-lm": [],
+  fsrm: [], serialize: [], xsaveopt: ["xsave"], xsavec: ["xsave"], xgetbv1: ["xsave"], "lahf-lm": [],
   lzcnt: [],
 } as const;
 
@@ -22,7 +22,9 @@ const isFeature = (name: string): name is CpuFeature => Object.hasOwn(cpuFeature
 
 /** What every level has here: none of it changes what programs may use. */
 const always = ["pcid", "xsave", "xsaveopt", "rdrand", "rdseed", "fsgsbase", "smep", "smap",
-  "invpcid", "erms", "fsrm", "umip"] as const;
+  "invpcid", "erms", "fsrm", "umip",
+  // Else Linux returns from an interrupt that was none after each piece of code that it patches.
+  "serialize"] as const;
 const second = ["cx16", "lahf-lm", "popcnt", "sse3", "ssse3", "sse4.1", "sse4.2"] as const;
 const third = ["movbe", "lzcnt", "bmi1", "bmi2", "avx", "avx2", "fma", "f16c", "xsavec",
   "xgetbv1"] as const;

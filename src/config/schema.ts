@@ -117,6 +117,19 @@ const x86Keys = {
   }),
 } as const;
 
+const softwareCpuKeys = {
+  compiles: flag({
+    key: "vmm.soft.jit", default: true,
+    help: "The software CPU compiles hot code to WebAssembly; false interprets all of it.",
+    since: ours,
+  }),
+  statistics: flag({
+    key: "vmm.soft.stats", default: false,
+    help: "The software CPU tells at its end what it did: instructions, exits, compiled code.",
+    since: ours,
+  }),
+} as const;
+
 const bootKeys = {
   bootRom: text({
     key: "bootrom", aliases: ["lpc.bootrom"], help: "Boot ROM file; it ends at 4 GiB.",
@@ -250,13 +263,15 @@ const programKeys = {
 /** The keys outside the devices by who reads them. */
 export const keyReaders: ReadonlyMap<string, Schema> = new Map<string, Schema>([
   ["the machine", machineKeys], ["the firmware and the loaders", bootKeys],
-  ["the processors", x86Keys], ["the chips of the board", boardKeys],
+  ["the processors", x86Keys], ["the software processor", softwareCpuKeys],
+  ["the chips of the board", boardKeys],
   ["the SMBIOS tables", smbiosKeys], ["the program itself", programKeys],
 ]);
 
 /** All keys outside the devices, in the order in which bhyve reads those it can refuse. */
 export const globalSchema = options({
-  ...machineKeys, ...bootKeys, ...x86Keys, ...boardKeys, ...smbiosKeys, ...programKeys,
+  ...machineKeys, ...bootKeys, ...x86Keys, ...softwareCpuKeys,
+  ...boardKeys, ...smbiosKeys, ...programKeys,
 });
 
 export type Globals = OptionsOf<typeof globalSchema>;

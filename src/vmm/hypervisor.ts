@@ -85,6 +85,10 @@ export interface ProcessorChoices {
   readonly verboseMsr: boolean;
   /** Level and features of a CPU in software, as `vmm.soft.cpu` has them. */
   readonly cpuModel?: string;
+  /** Hot code is compiled. */
+  readonly compiles: boolean;
+  /** What was done goes to the log when the VM is destroyed. */
+  readonly statistics: boolean;
 }
 
 export interface VmOptions {

@@ -1,4 +1,4 @@
-/** Where the interpreter goes over to compiled code (../jit), and counts what is worth compiling. */
+/** Where the interpreter goes over to compiled code, and counts what is worth compiling. */
 import {
   exitReason, microOp, pageRipSlot, regionEntry, registers, state,
 } from "../layout.ts";

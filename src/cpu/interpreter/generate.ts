@@ -15,6 +15,7 @@ import { builtin } from "./builtin.ts";
 import {
   bypass, callRegion, countBranch, declareRegions, regionExit, type RegionCall,
 } from "./enter.ts";
+import { Main, type Labels } from "./main.ts";
 import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
 import type { MemoryMap } from "../tier/memory-map.ts";
@@ -52,10 +53,13 @@ function importAll(module: ModuleBuilder, map: MemoryMap): Imported {
   };
 }
 
-/** Runs the semantics once into nowhere: which operands they write, what becomes of flags. */
-export function rehearse(each: CaseDescription, mmu: MmuFunctions): InterpreterBuilder {
+/** Runs the semantics once into nowhere: which operands they write, what becomes of flags; `leaves`
+ * is told when they may end early. */
+export function rehearse(
+  each: CaseDescription, mmu: MmuFunctions, leaves: () => void = () => {},
+): InterpreterBuilder {
   const code = new Code(["i32"]);
-  const exits: Exits = { fault() {}, jump() {}, jumpInPage() {}, finish() {} };
+  const exits: Exits = { fault: leaves, jump() {}, jumpInPage() {}, finish: leaves };
   const env: Environment = { code, upc: code.get(0), exits, mmu, helper: 0, tlb: i32(0) };
   const builder = new InterpreterBuilder(env, each.form, new Set());
   each.semantics.run(builder, ...each.operands);
@@ -106,87 +110,6 @@ function buildCold(
   builder.finishFlags();
   code.return(i32(status.next));
   return index;
-}
-
-/** The main function's locals and the places its cases branch to. */
-class Main {
-  readonly code: Code;
-  /** The micro-op in hand, and the first one since the last branch. */
-  readonly upc: number;
-  readonly start: number;
-  /** The index table of the current code page. */
-  readonly table: number;
-  readonly offset: number;
-  readonly rip: number;
-  readonly result: number;
-  readonly tlb: number;
-  /** The next look-up finds an instruction for the interpreter, whatever region starts there. */
-  readonly skip: number;
-
-  constructor(code: Code) {
-    this.code = code;
-    this.upc = code.local("i32");
-    this.start = code.local("i32");
-    this.table = code.local("i32");
-    this.offset = code.local("i32");
-    this.rip = code.local("i64");
-    this.result = code.local("i32");
-    this.tlb = code.local("i32");
-    this.skip = code.local("i32");
-  }
-
-  exits(labels: Labels): Exits {
-    const { code } = this;
-    return {
-      fault: () => code.br(labels.fault),
-      jump: (target) => {
-        code.set(this.rip, target);
-        code.br(labels.lookup);
-      },
-      jumpInPage: (offset) => {
-        code.set(this.offset, offset);
-        code.br(labels.taken);
-      },
-      finish: (result) => {
-        code.set(this.result, result);
-        code.br(labels.finished);
-      },
-    };
-  }
-
-  /** RIP of the instruction in hand. */
-  ripHere(): Node {
-    const place = load("i32.load16_u", this.code.get(this.upc), microOp.place);
-    return op("i64.add", load("i64.load", i32(registers), pageRipSlot),
-      op("i64.extend_i32_u", op("i32.and", place, i32(0xfff))));
-  }
-
-  storeRip(rip: Node): void {
-    this.code.store("i64.store", i32(0), rip, state.rip);
-  }
-
-  /** Takes what ran since the last branch off the time slice; leaves the new budget. */
-  charge(): Node {
-    const { code } = this;
-    const spent = op("i32.add", op("i32.sub", code.get(this.upc), code.get(this.start)),
-      i32(microOp.bytes));
-    const budget = code.bind(op("i32.sub", load("i32.load", i32(0), state.budget), spent));
-    code.store("i32.store", i32(0), budget, state.budget);
-    return budget;
-  }
-
-  enter(pointer: Node): void {
-    this.code.set(this.upc, pointer);
-    this.code.set(this.start, pointer);
-  }
-}
-
-interface Labels {
-  readonly next: Label;
-  readonly taken: Label;
-  readonly lookup: Label;
-  readonly fault: Label;
-  readonly finished: Label;
 }
 
 /** A branch within the page was taken: the place is in `offset`. */

@@ -16,6 +16,8 @@ export interface CaseStudy {
   readonly flags: FlagEffect;
   /** The memory operand is written. */
   readonly modifies: boolean;
+  /** It may fault, or leave for the interpreter. */
+  readonly traps: boolean;
 }
 
 export interface CompileContext {
@@ -115,8 +117,8 @@ class RegionCompiler {
   /** Whether the flags before a block matter to it; undefined when that is up to what follows. */
   #effectOf(block: RegionBlock): boolean | undefined {
     for (const { each } of block.instructions) {
-      const { flags } = this.#context.study(each);
-      if (flags.reads) {
+      const { flags, traps } = this.#context.study(each);
+      if (flags.reads || traps) {
         return true;
       }
       if (flags.kills) {

@@ -141,7 +141,7 @@ class Discovery {
 
   /** Branches to code that is in the region anyway, warm or not, find blocks of their own. */
   join(): void {
-    for (const { instruction } of [...this.#scanned.values()]) {
+    for (const { instruction } of this.#scanned.values()) {
       const jumps = instruction?.flow === "conditional" || instruction?.flow === "jump";
       if (jumps && this.#scanned.has(instruction.target)) {
         this.leaders.add(instruction.target);

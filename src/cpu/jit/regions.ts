@@ -39,8 +39,10 @@ const limits: RegionLimits = { instructions: 400, depth: 2 };
 const codeBytesMax = 48 * 1024 * 1024;
 /** Pages whose regions were dropped this often stay with the interpreter for a while. */
 const dropsMax = 6;
-/** After this many regions the count of drops is forgotten. */
-const forgiveAfter = 4096;
+/** After this many requests to compile something the count of drops is forgotten. */
+const forgiveAfter = 2048;
+/** A place has run often enough to join a region after this part of the threshold. */
+const warmShare = 4;
 const compiledCounter = 0xffff;
 
 export class RegionSet {
@@ -52,6 +54,7 @@ export class RegionSet {
   readonly #freeSlots: number[] = [];
   #slots = 0;
   #codeBytes = 0;
+  #requests = 0;
   readonly #drops = new Map<number, number>();
   /** Counters for `vmm.soft.stats`. */
   readonly counts = { compiled: 0, dropped: 0, instructions: 0, bytes: 0, milliseconds: 0 };
@@ -63,6 +66,9 @@ export class RegionSet {
     options.code.onDrop = (page) => this.#dropPage(page);
     options.code.onFlush = () => this.flush();
   }
+
+  /** Told of every region: its module, and the guest code that it is made of. */
+  onRegion: (module: Uint8Array, region: Region) => void = () => {};
 
   get liveCount(): number {
     return this.#live.size;
@@ -79,6 +85,10 @@ export class RegionSet {
   compile(linear: bigint): void {
     const { code } = this.#options;
     const start = performance.now();
+    this.#requests += 1;
+    if (this.#requests % forgiveAfter === 0) {
+      this.#drops.clear();
+    }
     if (!code.hasRoom() || this.#isFull()) {
       return;
     }
@@ -150,7 +160,7 @@ export class RegionSet {
     }
     const { threshold } = this.#options;
     const left = this.#view.getUint16(this.#counterAt(micro), true);
-    return left > threshold || left <= threshold - Math.ceil(threshold / 16);
+    return left > threshold || left <= threshold - Math.ceil(threshold / warmShare);
   }
 
   #study(each: CaseDescription): CaseStudy {
@@ -158,9 +168,10 @@ export class RegionSet {
     if (known !== undefined) {
       return known;
     }
-    const { flagEffect, written } = rehearse(each, nowhere);
+    let traps = false;
+    const { flagEffect, written } = rehearse(each, nowhere, () => { traps = true; });
     const modifies = [...written].some((operand) => operand.kind === "memory");
-    const study = { flags: { ...flagEffect }, modifies };
+    const study = { flags: { ...flagEffect }, modifies, traps };
     this.#studies.set(each.key, study);
     return study;
   }
@@ -179,6 +190,7 @@ export class RegionSet {
     const entries = compileRegion(region, { mmu, study: (each) => this.#study(each) }, code);
     module.export("region", index);
     const bytes = module.finish();
+    this.onRegion(bytes, region);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       env: { ...exports, memory },
     });
@@ -194,9 +206,6 @@ export class RegionSet {
     this.counts.compiled += 1;
     this.counts.instructions += region.instructionCount;
     this.counts.bytes += bytes.length;
-    if (this.counts.compiled % forgiveAfter === 0) {
-      this.#drops.clear();
-    }
   }
 
   #remember(live: LiveRegion): void {
@@ -241,7 +250,7 @@ export class RegionSet {
       return;
     }
     this.#drops.set(page.host, (this.#drops.get(page.host) ?? 0) + 1);
-    for (const live of [...regions]) {
+    for (const live of regions) {
       this.#drop(live);
     }
   }
@@ -275,7 +284,7 @@ export class RegionSet {
   }
 
   flush(): void {
-    for (const live of [...this.#live]) {
+    for (const live of this.#live) {
       this.#drop(live);
     }
     this.#resetCounters();

@@ -87,11 +87,11 @@ export interface ProcessorOptions {
   readonly cpus?: number;
   /** What CPUID offers, and the decoder knows; the default model when absent. */
   readonly features?: Features;
-  /** Compiles code that is branched to this often; 500 times when absent. */
+  /** Compiles code that is branched to this often; 2,000 times when absent. */
   readonly jit?: "off" | { readonly threshold: number };
 }
 
-const defaultJit = { threshold: 500 };
+const defaultJit = { threshold: 2000 };
 /** Compiled regions that can live at a time. */
 const regionsMax = 4096;
 
@@ -146,7 +146,7 @@ export class Processor extends GuestState {
   suppressTrap = false;
   /** Counters for `vmm.soft.stats`. */
   readonly counts = { exits: new Float64Array(8), helpers: 0, tlbFlushes: 0, faults: 0,
-    interrupts: 0, ticks: 0 };
+    interrupts: 0, ticks: 0, instructions: 0 };
 
   constructor(options: ProcessorOptions) {
     const romBytes = options.rom?.length ?? 0;
@@ -460,6 +460,13 @@ export class Processor extends GuestState {
 
   /** Runs at most about `budget` instructions. */
   run(budget: number): StopReason {
+    const reason = this.#runFor(budget);
+    const left = this.view.getInt32(state.budget, true) + this.#stolenBudget;
+    this.counts.instructions += budget - left / microOp.bytes;
+    return reason;
+  }
+
+  #runFor(budget: number): StopReason {
     this.#stolenBudget = 0;
     this.view.setInt32(state.budget, budget * microOp.bytes, true);
     for (;;) {

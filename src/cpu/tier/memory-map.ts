@@ -44,8 +44,8 @@ export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
   const counters = regionEntries + microOpBytes;
   const ram = alignUp(counters + 2 * counterCount, 64 * KiB);
   return {
-    codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, regionEntries, counters,
-    counterCount, ram, ramBytes,
-    romBytes, wasmPages: Math.ceil((ram + ramBytes + romBytes) / (64 * KiB)),
+    codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, regionEntries,
+    counters, counterCount, ram, ramBytes, romBytes,
+    wasmPages: Math.ceil((ram + ramBytes + romBytes) / (64 * KiB)),
   };
 }

@@ -7,6 +7,7 @@ import {
   Processor, type LocalApic, type MsrValue, type StopReason,
 } from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
+import { statisticsOf } from "../../cpu/system/statistics.ts";
 import {
   isLapicMsr, readLapicMsr, writeLapicMsr,
 } from "../../devices/lapic/registers.ts";
@@ -161,6 +162,7 @@ export class SoftVm implements Vm {
   readonly #controllers: InterruptControllers;
   readonly #rom: Uint8Array | undefined;
   readonly #floatErrors: CoprocessorError;
+  readonly #report: () => void;
 
   constructor(options: VmOptions) {
     assert(options.cpus === 1, "one vCPU; more come with threads of their own");
@@ -185,9 +187,12 @@ export class SoftVm implements Vm {
       apicId: 0, cpus: options.cpus, unknownMsr: unknownMsr(options),
       ...(options.x86?.cpuModel !== undefined
         && { features: modelFeatures(options.x86.cpuModel) }),
+      ...(options.x86?.compiles === false && { jit: "off" }),
       ...(options.rom === undefined ? {} : { rom: options.rom }),
     });
     this.vcpus = [new SoftVcpu(boot)];
+    this.#report = options.x86?.statistics === true
+      ? () => statisticsOf(boot).forEach((line) => options.log.info(line)) : () => {};
     this.#rom = options.rom;
     const { map } = boot;
     const watched = boot.bytes.subarray(map.codePages, map.codePages + map.ramBytes / 4096);
@@ -219,6 +224,7 @@ export class SoftVm implements Vm {
   }
 
   destroy(): void {
+    this.#report();
     this.#floatErrors.detach();
     this.#controllers.detach();
   }

@@ -37,7 +37,7 @@ export class InterpreterDriver {
   readonly #dataWords: BigUint64Array;
 
   /** `compiled`: every case runs as compiled code from its first instruction on. */
-  constructor(compiled = process.env["TIER"] === "compiled") {
+  constructor(compiled: boolean) {
     this.#cpu = new UserProcessor({
       jit: compiled ? { threshold: 1 } : "off",
       ramBytes, now: nothing, entropy: () => {}, features: allFeatures,

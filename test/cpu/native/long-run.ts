@@ -1,6 +1,7 @@
 /**
  * Started by scripts/test-oracle.mjs:
- * `--cases n --seed n --kind integer|float --bits 16|32|64 --only add,sub`.
+ * `--cases n --seed n --kind integer|float --bits 16|32|64 --only add,sub`, and `--compiled` for
+ * compiled code (of 64 bits) in place of the interpreter.
  */
 import { parseArgs } from "node:util";
 import { nativeHost } from "./host.ts";
@@ -9,6 +10,7 @@ import { compareWithHost, report } from "./run.ts";
 const { values } = parseArgs({ options: {
   cases: { type: "string", default: "10000000" }, seed: { type: "string", default: "24301" },
   kind: { type: "string" }, bits: { type: "string" }, only: { type: "string" },
+  compiled: { type: "boolean", default: false },
 } });
 const cases = Number(values.cases), seed = Number(values.seed);
 const kinds = values.kind === undefined ? ["integer", "float"] : [values.kind];
@@ -28,7 +30,7 @@ async function main(): Promise<number> {
       + `${cases} cases, seed ${seed}`);
     const started = Date.now();
     const outcome = await compareWithHost(host, {
-      cases, seed, float: kind === "float", bits, ...(only === undefined ? {} : { only }),
+      cases, seed, float: kind === "float", bits, compiled: values.compiled, ...(only === undefined ? {} : { only }),
     });
     const seconds = (Date.now() - started) / 1000;
     console.log(`${report(outcome)}\n${outcome.faults} ended in an exception; `

@@ -28,14 +28,16 @@ if (typeof host === "string") {
     { what: "32-bit integer", float: false, bits: 32, cases: 30_000 },
     { what: "32-bit float", float: true, bits: 32, cases: 10_000 },
     { what: "16-bit integer", float: false, bits: 16, cases: 20_000 },
+    { what: "compiled integer", float: false, bits: 64, cases: 5_000, compiled: true },
+    { what: "compiled float", float: true, bits: 64, cases: 4_000, compiled: true },
   ] as const;
-  for (const { what, float, bits, cases } of slices) {
+  for (const { what, float, bits, cases, ...tier } of slices) {
     test(`${what} instructions do what the host's processor does`, async () => {
       if (bits === 16 && !await hasNarrowSegments(host)) {
         console.log("skipped: 16-bit code: the kernel of the host has no local descriptor tables");
         return;
       }
-      const outcome = await compareWithHost(host, { cases, seed, float, bits });
+      const outcome = await compareWithHost(host, { cases, seed, float, bits, ...tier });
       assert.equal(outcome.differ, 0, `seed ${seed}: ${report(outcome)}`);
       assert.ok(outcome.cases >= cases);
       assert.ok(outcome.faults > cases / 20 && outcome.faults < cases / 2,

@@ -29,9 +29,18 @@ export interface Request {
   readonly bits: CodeBits;
   /** Only these instructions, if any are named. */
   readonly only?: readonly string[];
+  /** As compiled code instead of in the interpreter. */
+  readonly compiled?: boolean;
 }
 
-let driver: InterpreterDriver | undefined;
+const drivers = new Map<boolean, InterpreterDriver>();
+
+function driverFor(compiled: boolean): InterpreterDriver {
+  const driver = drivers.get(compiled)
+    ?? listenToSemantics(() => new InterpreterDriver(compiled));
+  drivers.set(compiled, driver);
+  return driver;
+}
 const comparable = hostFeatures(allFeatures);
 
 /** Features whose instructions the host's processor cannot check. */
@@ -39,7 +48,7 @@ export const missingFeatures = [...allFeatures].filter((name) => !comparable.has
   && rows.some(({ options }) => options.feature === name));
 
 export async function compareWithHost(host: NativeHost, request: Request): Promise<Outcome> {
-  driver ??= listenToSemantics(() => new InterpreterDriver());
+  const driver = driverFor(request.compiled ?? false);
   const random = randomSource(request.seed);
   const { only } = request;
   const groups = nativeRows(comparable, request.float, request.bits).filter((group) =>
