@@ -30,7 +30,8 @@ async function main(): Promise<number> {
       + `${cases} cases, seed ${seed}`);
     const started = Date.now();
     const outcome = await compareWithHost(host, {
-      cases, seed, float: kind === "float", bits, compiled: values.compiled, ...(only === undefined ? {} : { only }),
+      cases, seed, float: kind === "float", bits, compiled: values.compiled,
+      ...(only === undefined ? {} : { only }),
     });
     const seconds = (Date.now() - started) / 1000;
     console.log(`${report(outcome)}\n${outcome.faults} ended in an exception; `

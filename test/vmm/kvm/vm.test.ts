@@ -126,7 +126,7 @@ kvmTest("an MSR that nobody has is #GP, or 0 where x86.strictmsr is off", () => 
   for (const [strictMsr, expected] of [[true, 0x0d], [false, 1]] as const) {
     const messages: string[] = [];
     const bench = new VmBench(kvmHypervisor, undefined, {
-      x86: { x2apic: false, strictMsr, verboseMsr: true },
+      x86: { x2apic: false, strictMsr, verboseMsr: true, compiles: true, statistics: false },
       log: createLog((_level, message) => messages.push(message)),
     });
     bench.flat(code, { 13: handlerAt }).put(handlerAt, [...answer(0x0d), ...haltLoop]);
