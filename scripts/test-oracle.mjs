@@ -11,6 +11,7 @@ const oracles = {
   decoder: join("test", "cpu", "decoder", "long-run.js"),
   native: join("test", "cpu", "native", "long-run.js"),
   random: join("test", "cpu", "system", "random-long-run.js"),
+  regions: join("test", "cpu", "jit", "long-run.js"),
 };
 
 const [first, ...rest] = process.argv.slice(2);
