@@ -11,8 +11,8 @@ export const cpuFeatureNeeds = {
   "sse4.1": ["ssse3"], "sse4.2": ["sse4.1"], movbe: [], popcnt: [], aes: [], xsave: [],
   avx: ["xsave", "sse4.2"], f16c: ["avx"], rdrand: [], fsgsbase: [], bmi1: [], avx2: ["avx"],
   smep: [], bmi2: [], erms: [], invpcid: [], rdseed: [], adx: [], smap: [], sha: [], umip: [],
-  fsrm: [], serialize: [], xsaveopt: ["xsave"], xsavec: ["xsave"], xgetbv1: ["xsave"], "lahf-lm": [],
-  lzcnt: [],
+  fsrm: [], serialize: [], xsaveopt: ["xsave"], xsavec: ["xsave"], xgetbv1: ["xsave"],
+  "lahf-lm": [], lzcnt: [],
 } as const;
 
 export type CpuFeature = keyof typeof cpuFeatureNeeds;
