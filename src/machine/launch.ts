@@ -19,6 +19,9 @@ import { gdbKey, gdbTarget } from "./gdb/line.ts";
 import type { MachinePlan } from "./plan.ts";
 import { devices } from "./registry.ts";
 
+/** Compiling guest code makes much garbage that dies young; room for it saves collections. */
+const youngGenerationMiB = 64;
+
 /** A machine that was asked to end answers within a slice; one that hangs is ended from here. */
 const endPatienceMs = 2000;
 /** A status of a process that a signal ended, as shells show it. */
@@ -184,7 +187,9 @@ class MachineThread {
       this.#refuse = reject;
     });
     this.ended = new Promise((resolve) => { this.#settle = resolve; });
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start });
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url), {
+      workerData: start, resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMiB },
+    });
     this.#worker.on("message", (message: FromWorker) => this.#hear(message));
     this.#worker.on("error", (error: Error) => {
       const report = error instanceof HostError ? error.message : error.stack ?? error.message;
