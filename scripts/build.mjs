@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = join(fileURLToPath(import.meta.url), "..", "..");
 
@@ -31,4 +31,12 @@ export function installPackages(say) {
 export function compile(say) {
   say("compiling");
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], "tsc");
+  // A machine starts half a second earlier when its interpreter has been generated before.
+  const file = pathToFileURL(join(root, "dist", "src", "vmm", "software", "interpreter-file.js"));
+  run(process.execPath, ["--input-type=module", "-e",
+    `(await import("${file.href}")).writeInterpreters()`], "generating the interpreter");
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  compile((message) => console.log(`== ${message}`));
 }

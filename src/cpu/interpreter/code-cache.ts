@@ -102,7 +102,9 @@ export class CodeCache {
     this.#pages.clear();
     this.#crossings.clear();
     this.records.clear();
-    this.#bytes.fill(0, this.#map.codePages, this.#map.indexTables);
+    const { codePages, codeLines, pages } = this.#map;
+    this.#bytes.fill(0, codePages, codePages + pages);
+    this.#bytes.fill(0, codeLines, codeLines + 8 * pages);
     this.#nextMicroOp = this.#map.microOps;
     this.#resetTables();
     this.#flushInstructionTlb();

@@ -10,7 +10,7 @@ import {
   itlbBytes,
 } from "../layout.ts";
 import { Code, i32, i64, load, op, select, type Label, type Node } from "../wasm/code.ts";
-import { ModuleBuilder } from "../wasm/module.ts";
+import { anyMemory, ModuleBuilder } from "../wasm/module.ts";
 import { builtin } from "./builtin.ts";
 import {
   bypass, callRegion, countBranch, declareRegions, regionExit, type RegionCall,
@@ -18,7 +18,7 @@ import {
 import { Main, type Labels } from "./main.ts";
 import { InterpreterBuilder, type Environment, type Exits } from "./builder.ts";
 import { allCases, type CaseDescription } from "./forms.ts";
-import type { MemoryMap } from "../tier/memory-map.ts";
+import { memoryMap, type MemoryMap } from "../tier/memory-map.ts";
 import { buildMmu, type MmuFunctions } from "../tier/mmu.ts";
 import { buildFlush } from "../tier/tlb.ts";
 import { requireSimd } from "../tier/simd.ts";
@@ -403,10 +403,10 @@ function buildMain(module: ModuleBuilder, parts: Parts): number {
   return index;
 }
 
-/** Generates the whole interpreter for one memory map; `countsBranches` finds what is hot. */
-export function generateInterpreter(map: MemoryMap, countsBranches: boolean):
-GeneratedInterpreter {
-  const module = new ModuleBuilder({ initialPages: map.wasmPages, maximumPages: map.wasmPages });
+/** Generates the whole interpreter, for memory of any size; `countsBranches` finds what is hot. */
+export function generateInterpreter(countsBranches: boolean): GeneratedInterpreter {
+  const map = memoryMap(0, 0);
+  const module = new ModuleBuilder(anyMemory);
   const imported = importAll(module, map);
   const mmu = buildMmu(module, imported, map);
   const cases = allCases();

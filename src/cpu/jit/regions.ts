@@ -11,7 +11,7 @@ import { rehearse } from "../interpreter/generate.ts";
 import { itlbBytes, microOp, regionEntry, state } from "../layout.ts";
 import type { MemoryMap } from "../tier/memory-map.ts";
 import type { MmuFunctions } from "../tier/mmu.ts";
-import { ModuleBuilder } from "../wasm/module.ts";
+import { anyMemory, ModuleBuilder } from "../wasm/module.ts";
 import { compileRegion, type CaseStudy } from "./compile.ts";
 import { discover, pageOf, type CodeSource, type Region, type RegionLimits } from "./discover.ts";
 
@@ -177,8 +177,8 @@ export class RegionSet {
   }
 
   #install(region: Region): void {
-    const { table, memory, map, exports } = this.#options;
-    const module = new ModuleBuilder({ initialPages: map.wasmPages, maximumPages: map.wasmPages });
+    const { table, memory, exports } = this.#options;
+    const module = new ModuleBuilder(anyMemory);
     const mmu: MmuFunctions = {
       access: -1,
       accessCompiled: module.import("accessCompiled", ["i64", "i32"], ["i32"]),

@@ -10,7 +10,7 @@ import { instructionBytesMax } from "../decoder/prefixes.ts";
 import { CodeCache, type CodePage } from "../interpreter/code-cache.ts";
 import { RegionSet } from "../jit/regions.ts";
 import type { CodeMode } from "../interpreter/forms.ts";
-import { generateInterpreter } from "../interpreter/generate.ts";
+import { generateInterpreter, type GeneratedInterpreter } from "../interpreter/generate.ts";
 import { memoryMap, type MemoryMap } from "../tier/memory-map.ts";
 import {
   attribute, cr0Bits, cr4Bits, eflags, emptyTag, exitReason, itlbBase, itlbBytes, microOp,
@@ -87,6 +87,8 @@ export interface ProcessorOptions {
   readonly cpus?: number;
   /** What CPUID offers, and the decoder knows; the default model when absent. */
   readonly features?: Features;
+  /** The interpreter as it was generated before, if it was. */
+  readonly interpreter?: (countsBranches: boolean) => GeneratedInterpreter | undefined;
   /** Compiles code that is branched to this often; 2,000 times when absent. */
   readonly jit?: "off" | { readonly threshold: number };
 }
@@ -160,7 +162,8 @@ export class Processor extends GuestState {
     this.map = map;
     this.memory = memory;
     const jit = options.jit ?? defaultJit;
-    const generated = generateInterpreter(map, jit !== "off");
+    const generated = options.interpreter?.(jit !== "off")
+      ?? generateInterpreter(jit !== "off");
     const regions = new WebAssembly.Table({ element: "anyfunc", initial: regionsMax });
     this.code = new CodeCache(memory.buffer, map, generated, this.features);
     const { bus } = options;

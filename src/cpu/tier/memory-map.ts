@@ -1,4 +1,5 @@
-/** How one vCPU's memory is laid out for a given amount of guest RAM. */
+/** How one vCPU's memory is laid out. Only RAM differs in size, and comes last, so that generated
+ * code is the same for every machine. */
 import { alignUp } from "../../base/bits.ts";
 import { KiB, MiB } from "../../base/units.ts";
 import { variableBase } from "../layout.ts";
@@ -22,6 +23,8 @@ export interface MemoryMap {
   readonly ram: number;
   readonly ramBytes: number;
   readonly romBytes: number;
+  /** Of RAM and ROM, of 4 KiB. */
+  readonly pages: number;
   /** Size of the whole memory in 64 KiB pages. */
   readonly wasmPages: number;
 }
@@ -32,12 +35,13 @@ export const indexTableBytes = 4096 * 4;
 const indexTableCount = 3072;
 const microOpBytes = 32 * MiB;
 const counterCount = 64 * KiB;
+/** Of RAM and ROM: no WebAssembly memory has more. */
+const pagesMax = 1 << 20;
 
 export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
-  const pages = (ramBytes + romBytes) / (4 * KiB);
   const codePages = variableBase;
-  const codeLines = alignUp(codePages + pages, 64);
-  const indexTables = alignUp(codeLines + pages * 8, 4 * KiB);
+  const codeLines = alignUp(codePages + pagesMax, 64);
+  const indexTables = alignUp(codeLines + pagesMax * 8, 4 * KiB);
   const microOps = indexTables + indexTableCount * indexTableBytes;
   const microOpsEnd = microOps + microOpBytes;
   const regionEntries = microOpsEnd;
@@ -46,6 +50,7 @@ export function memoryMap(ramBytes: number, romBytes: number): MemoryMap {
   return {
     codePages, codeLines, indexTables, indexTableCount, microOps, microOpsEnd, regionEntries,
     counters, counterCount, ram, ramBytes, romBytes,
+    pages: (ramBytes + romBytes) / (4 * KiB),
     wasmPages: Math.ceil((ram + ramBytes + romBytes) / (64 * KiB)),
   };
 }

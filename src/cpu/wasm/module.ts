@@ -14,6 +14,9 @@ interface MemoryLimits {
   readonly maximumPages: number;
 }
 
+/** Limits that every memory keeps. */
+export const anyMemory: MemoryLimits = { initialPages: 1, maximumPages: 65_536 };
+
 export class ModuleBuilder {
   readonly #types: string[] = [];
   readonly #signatures: { params: readonly Type[]; results: readonly Type[] }[] = [];

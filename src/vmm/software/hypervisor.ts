@@ -23,6 +23,7 @@ import type {
 } from "../hypervisor.ts";
 import { unknownMsr } from "../unknown-msr.ts";
 import { shadowRom } from "../rom-shadow.ts";
+import { storedInterpreter } from "./interpreter-file.ts";
 import { InterruptControllers } from "./interrupt-controllers.ts";
 
 const floatErrorIrq = 13;
@@ -185,6 +186,7 @@ export class SoftVm implements Vm {
       ramBytes: options.memoryBytes, bus: options.bus, apic: apicFor(lapic),
       now: () => clock.nowNs(), entropy: (target) => { randomFillSync(target); },
       apicId: 0, cpus: options.cpus, unknownMsr: unknownMsr(options),
+      interpreter: storedInterpreter,
       ...(options.x86?.cpuModel !== undefined
         && { features: modelFeatures(options.x86.cpuModel) }),
       ...(options.x86?.compiles === false && { jit: "off" }),

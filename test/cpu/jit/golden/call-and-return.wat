@@ -6,7 +6,7 @@
   (import "env" "accessCompiled" (func (;0;) (type 0)))
   (import "env" "commit" (func (;1;) (type 1)))
   (import "env" "segment" (func (;2;) (type 2)))
-  (import "env" "memory" (memory (;0;) 1815 1815 shared))
+  (import "env" "memory" (memory (;0;) 1 65536 shared))
   (func (;3;) (type 3) (param i32 i64) (result i32)
     (local i32 i32 i32 i64 i64 i32 i64 i32 i32 i32 i64 i64 i64 i64 i64 i64 i64 i32 i32 i64 i32 i32 i64 i64 i32 i32 i32 i64 i64 i64 i64 i32 i32)
     (local.set 5
