@@ -231,23 +231,54 @@ function describe(instruction: Instruction, which: Semantics, mode: CodeMode,
 /** A helper gets the instruction; its memory operand's address is computed for it. */
 export const helperOperation = builtin.helper;
 
+/** What an interpreter has for a case, looked up by key once. */
+interface KnownCase {
+  readonly operation: number;
+  readonly writes: boolean;
+  readonly flags: FlagEffect | undefined;
+  readonly needsInstruction: boolean;
+  readonly isString: boolean;
+  readonly ends: boolean;
+}
+
+const knownCases = new WeakMap<GeneratedInterpreter, Map<CaseDescription, KnownCase>>();
+
+function knownCase(generated: GeneratedInterpreter, each: CaseDescription): KnownCase {
+  const list = knownCases.get(generated) ?? new Map<CaseDescription, KnownCase>();
+  const known = list.get(each);
+  if (known !== undefined) {
+    return known;
+  }
+  const { mnemonic } = each.semantics;
+  const found: KnownCase = {
+    operation: defined(generated.operations.get(each.key), `the case ${each.key}`),
+    writes: generated.writesMemory.has(each.key), flags: generated.flagEffects.get(each.key),
+    // Semantics may hand a hard case to their helper, which then wants the instruction.
+    needsInstruction: each.semantics.helped || helped.has(mnemonic),
+    isString: stringMnemonics.has(mnemonic), ends: unconditional.has(mnemonic),
+  };
+  list.set(each, found);
+  knownCases.set(generated, list);
+  return found;
+}
+
 export function lower(
   instruction: Instruction, offset: number, mode: CodeMode, generated: GeneratedInterpreter,
 ): Lowered {
   const { mnemonic } = instruction.row;
   const which = defined(semantics.get(mnemonic), `semantics of ${mnemonic}`);
-  const ends = unconditional.has(mnemonic);
   if (which.helper) {
+    const ends = unconditional.has(mnemonic);
     return { microOps: [blank(builtin.helper)], needsInstruction: true, ends, flags: undefined };
   }
   const branch = branchTarget(instruction, mode, offset);
   const each = caseOf(instruction, which, mode, branch?.near ?? "out");
-  const op = blank(defined(generated.operations.get(each.key), `the case ${each.key}`));
+  const known = knownCase(generated, each);
+  const op = blank(known.operation);
   const microOps = [op];
   if (instruction.memory !== undefined && mnemonic !== "nop") {
     const { memory } = instruction;
-    const writes = generated.writesMemory.has(each.key);
-    const prefix = addressMicroOp(instruction, memory, mode, offset, each, writes);
+    const prefix = addressMicroOp(instruction, memory, mode, offset, each, known.writes);
     if (prefix === undefined) {
       setAddress(op, memory);
       if (memory.ripRelative) {
@@ -266,20 +297,17 @@ export function lower(
     }
   }
   microOps.unshift(...guards(instruction.row, each, mode, microOps.length > 1));
-  if (!stringMnemonics.has(mnemonic)) {
+  if (!known.isString) {
     setOperands(op, instruction, each);
   }
   if (branch !== undefined) {
     op.displacement = branch.displacement;
   }
-  if (stringMnemonics.has(mnemonic)) {
+  if (known.isString) {
     op.base = instruction.segmentOverride >= 0 ? instruction.segmentOverride : segmentIndex.ds;
   }
-  // Semantics may hand a hard case to their helper, which then wants the instruction.
-  return {
-    microOps, ends, needsInstruction: which.helped || helped.has(mnemonic),
-    flags: generated.flagEffects.get(each.key),
-  };
+  const { ends, needsInstruction, flags } = known;
+  return { microOps, ends, needsInstruction, flags };
 }
 
 /** Mnemonics whose semantics call `helper` in some cases. */

@@ -118,26 +118,29 @@ function analyse(graph: FlowGraph, entries: ReadonlySet<number>): Analysis {
   return { order, rank, above, predecessors, dominates };
 }
 
-/** A node that is branched back to although it does not dominate where the branch comes from. */
-function irreducibleTarget(graph: FlowGraph, found: Analysis, root: number): number | undefined {
+/** Nodes that are branched back to although they do not dominate where the branch comes from. */
+function irreducibleTargets(graph: FlowGraph, found: Analysis, root: number): Set<number> {
+  const targets = new Set<number>();
   for (const from of found.order) {
     for (const to of graph.successors[from] ?? []) {
       const back = (found.rank[to] ?? 0) <= (found.rank[from] ?? 0);
       if (back && !found.dominates(to, from) && found.above[to] !== root) {
-        return to;
+        targets.add(to);
       }
     }
   }
-  return undefined;
+  return targets;
 }
 
 export function structureOf(graph: FlowGraph): FlowStructure {
   const root = graph.successors.length;
   const entries = new Set(graph.entries);
   let found = analyse(graph, entries);
-  for (let to = irreducibleTarget(graph, found, root); to !== undefined;
-    to = irreducibleTarget(graph, found, root)) {
-    entries.add(to);
+  for (let more = irreducibleTargets(graph, found, root); more.size > 0;
+    more = irreducibleTargets(graph, found, root)) {
+    for (const to of more) {
+      entries.add(to);
+    }
     found = analyse(graph, entries);
   }
   const { order, rank, above, predecessors, dominates } = found;

@@ -89,11 +89,11 @@ export interface ProcessorOptions {
   readonly features?: Features;
   /** The interpreter as it was generated before, if it was. */
   readonly interpreter?: (countsBranches: boolean) => GeneratedInterpreter | undefined;
-  /** Compiles code that is branched to this often; 2,000 times when absent. */
+  /** Compiles code that is branched to this often; 12,000 times when absent. */
   readonly jit?: "off" | { readonly threshold: number };
 }
 
-const defaultJit = { threshold: 2000 };
+const defaultJit = { threshold: 12_000 };
 /** Compiled regions that can live at a time. */
 const regionsMax = 4096;
 
