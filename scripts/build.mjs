@@ -1,6 +1,6 @@
 // Installs the npm packages if they are missing or stale, and compiles to dist/.
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -28,13 +28,34 @@ export function installPackages(say) {
   }
 }
 
+const stamp = join(root, "dist", ".compiled");
+
+/** Nothing that is compiled has changed since: files, and folders, whose time tells of removals. */
+function outputIsCurrent() {
+  if (!existsSync(stamp)) {
+    return false;
+  }
+  const then = statSync(stamp).mtimeMs;
+  const inputs = ["src", "test", "bench"].flatMap((folder) => [folder,
+    ...readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name))]);
+  return [...inputs, "tsconfig.json", "package-lock.json"]
+    .every((name) => statSync(join(root, name)).mtimeMs < then);
+}
+
+/** Compiles what has changed. Tests start programs that call this while others read the output. */
 export function compile(say) {
+  if (outputIsCurrent()) {
+    return;
+  }
   say("compiling");
+  const started = new Date();
   run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", root], "tsc");
   // A machine starts half a second earlier when its interpreter has been generated before.
   const file = pathToFileURL(join(root, "dist", "src", "vmm", "software", "interpreter-file.js"));
   run(process.execPath, ["--input-type=module", "-e",
     `(await import("${file.href}")).writeInterpreters()`], "generating the interpreter");
+  writeFileSync(stamp, `${started.toISOString()}\n`);
+  utimesSync(stamp, started, started); // What changes while it compiles is compiled next time.
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
