@@ -39,5 +39,6 @@ function speedOf(options: Parameters<typeof testMachine>[0]): number {
   return (loops * perLoop) / best / 1000;
 }
 
-console.log(`interpreter: ${speedOf({ jit: "off" }).toFixed(0)} MIPS (bar: 120), best of ${rounds}; `
+const interpreted = speedOf({ jit: "off" }).toFixed(0);
+console.log(`interpreter: ${interpreted} MIPS (bar: 120), best of ${rounds}; `
   + `with compiled code ${speedOf({}).toFixed(0)}`);
