@@ -1,6 +1,6 @@
 /**
  * How fast are the interpreter and compiled code on integer work, branches, loads and stores, in
- * 64-bit code? Guest instructions a second. `bench/boot.ts` has QEMU's TCG beside the whole machine.
+ * 64-bit code? Guest instructions a second. `bench/boot.ts` has TCG beside the whole machine.
  */
 import { enterLongMode, testMachine } from "../test/cpu/system/machine-code.ts";
 
