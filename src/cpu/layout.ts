@@ -165,6 +165,9 @@ export const regionEntry = {
   pages: 8,
 } as const;
 
+/** `state.poll` when the vCPU shall look around: no budget is above it. */
+export const pollNow = 0x7fff_ffff;
+
 /** Why `run` returned. */
 export const exitReason = {
   /** The code at state.rip is not decoded, or not in the instruction TLB. */

@@ -8,7 +8,7 @@ import type { CodeCache, CodePage } from "../interpreter/code-cache.ts";
 import type { CaseDescription } from "../interpreter/forms.ts";
 import { builtin } from "../interpreter/builtin.ts";
 import { rehearse } from "../interpreter/generate.ts";
-import { itlbBytes, microOp, regionEntry, state } from "../layout.ts";
+import { itlbBytes, microOp, pollNow, regionEntry, state } from "../layout.ts";
 import type { MemoryMap } from "../tier/memory-map.ts";
 import type { MmuFunctions } from "../tier/mmu.ts";
 import { anyMemory, ModuleBuilder } from "../wasm/module.ts";
@@ -280,7 +280,7 @@ export class RegionSet {
     this.counts.dropped += 1;
     // The function may be running: it looks at these before a store and in its loops.
     this.#view.setUint32(state.codeChanged, 1, true);
-    this.#view.setInt32(state.poll, 0x7fff_ffff, true);
+    this.#view.setInt32(state.poll, pollNow, true);
   }
 
   flush(): void {

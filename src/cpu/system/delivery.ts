@@ -5,7 +5,8 @@
 import { attribute, eflags, segmentIndex, state, vector } from "../layout.ts";
 import { GuestFault, hasErrorCode } from "./fault.ts";
 import type { SegmentState } from "./guest-state.ts";
-import { isCanonical, type Processor } from "./processor.ts";
+import { isCanonical } from "./execution.ts";
+import type { Processor } from "./processor.ts";
 import {
   descriptorType, dplOf, isCode, isConforming, isNull, isPresent, isSystem, markAccessed,
   nullSegment, readDescriptor, segmentFrom, stackSegment, type Descriptor,

@@ -3,7 +3,8 @@
 import type { Instruction } from "../decoder/instruction.ts";
 import { attribute, eflags, segmentIndex, state, vector } from "../layout.ts";
 import { deliverOnce } from "./delivery.ts";
-import { isCanonical, type Processor } from "./processor.ts";
+import { isCanonical } from "./execution.ts";
+import type { Processor } from "./processor.ts";
 import {
   descriptorType, dplOf, dropPrivilegedSegments, isCode, isConforming, isNull, isPresent, isSystem,
   markAccessed, readDescriptor, readUpperBase, segmentFrom, stackSegment, typeOf, type Descriptor,

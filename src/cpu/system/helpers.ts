@@ -1,11 +1,13 @@
 /** Instructions that are no expressions, by mnemonic: what the generated interpreter calls. */
 import type { Instruction } from "../decoder/instruction.ts";
-import { eflags, segmentIndex, vector } from "../layout.ts";
+import type { HelperRecord } from "../interpreter/code-cache.ts";
+import { eflags, segmentIndex, state, status, vector } from "../layout.ts";
 import * as control from "./control.ts";
 import * as decimal from "./decimal.ts";
 import { cpuid } from "./cpuid.ts";
 import { deliverOnce } from "./delivery.ts";
 import * as far from "./far.ts";
+import { GuestFault } from "./fault.ts";
 import { fpuHelpers } from "./fpu.ts";
 import { simdHelpers } from "./simd.ts";
 import * as integer from "./integer.ts";
@@ -109,3 +111,25 @@ export const helpers: ReadonlyMap<string, Helper> = new Map<string, Helper>([
   ["push.segment", integer.pushSegment], ["pop.segment", integer.popSegment],
   ["load.far", integer.loadFarPointer],
 ]);
+
+/** Runs the helper of an instruction; a fault goes into the state. Returns a status. */
+export function runHelper(cpu: Processor, record: HelperRecord | undefined): number {
+  try {
+    if (record === undefined || record === "undefined") {
+      cpu.raise(vector.ud);
+    }
+    if (record === "long") {
+      cpu.raise(vector.gp, 0);
+    }
+    const helper = helpers.get(record.row.mnemonic);
+    return helper === undefined ? cpu.raise(vector.ud) : helper(cpu, record) ?? status.next;
+  } catch (fault) {
+    if (!(fault instanceof GuestFault)) {
+      throw fault;
+    }
+    cpu.setU32(state.faultVector, fault.vector);
+    cpu.setU32(state.faultError, fault.error ?? 0);
+    cpu.setU64(state.faultAddress, cpu.u64(state.cr2));
+    return status.fault;
+  }
+}

@@ -1,5 +1,6 @@
 /** Guest memory as helpers reach it: by linear address through the page walk, or physical. */
 import { assert } from "../../base/assert.ts";
+import { highMemoryBase, lowMemoryLimit } from "../../fabric/memory.ts";
 import type { CodeCache } from "../interpreter/code-cache.ts";
 import type { MemoryMap } from "../tier/memory-map.ts";
 import { pageFault, regionFlags, state, vector } from "../layout.ts";
@@ -29,6 +30,7 @@ export type Privilege = "present" | "system";
 
 const pageMask = 0xfff;
 const ones = 0xff;
+const romTop = 0x1_0000_0000;
 
 export class MemoryAccess {
   readonly #state: GuestState;
@@ -94,6 +96,21 @@ export class MemoryAccess {
       throw new GuestFault(faultVector, 0);
     }
     return Number(BigInt.asUintN(52, physical));
+  }
+
+  /** Where a linear address lies, for a debugger outside; undefined where nothing is mapped. */
+  locate(linear: bigint): number | undefined {
+    const faultAddress = this.#state.u64(state.cr2);
+    try {
+      return this.translate(linear, 0);
+    } catch (fault) {
+      if (fault instanceof GuestFault) {
+        return undefined;
+      }
+      throw fault;
+    } finally {
+      this.#state.setU64(state.cr2, faultAddress);
+    }
   }
 
   #request(write: boolean, privilege: Privilege): number {
@@ -227,4 +244,22 @@ function valueAt(view: DataView, at: number, bytes: number): bigint {
 /** Devices take 4, 2 or 1 bytes at a time. */
 function chunk(left: number): 1 | 2 | 4 {
   return left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
+/** RAM below 3 GiB and from 4 GiB on, and the boot ROM. */
+export function regionsOf(map: MemoryMap): MemoryRegion[] {
+  const low = Math.min(map.ramBytes, lowMemoryLimit);
+  const regions = [{ start: 0, end: low, host: map.ram, readOnly: false }];
+  if (map.ramBytes > low) {
+    regions.push({
+      start: highMemoryBase, end: highMemoryBase + map.ramBytes - low, host: map.ram + low,
+      readOnly: false,
+    });
+  }
+  if (map.romBytes > 0) {
+    regions.push({
+      start: romTop - map.romBytes, end: romTop, host: map.ram + map.ramBytes, readOnly: true,
+    });
+  }
+  return regions;
 }

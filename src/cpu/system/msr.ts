@@ -1,7 +1,9 @@
 /** Model-specific registers (Intel SDM 4), and the TSC. */
 import { eferBits, segmentIndex, state, vector } from "../layout.ts";
 import type { Instruction } from "../decoder/instruction.ts";
-import { isCanonical, type MsrValue, type Processor } from "./processor.ts";
+import { isCanonical } from "./execution.ts";
+import type { MsrValue } from "./options.ts";
+import type { Processor } from "./processor.ts";
 
 const number = {
   tsc: 0x10, platformId: 0x17, apicBase: 0x1b, featureControl: 0x3a, tscAdjust: 0x3b,

@@ -4,15 +4,11 @@ import type { Processor } from "./processor.ts";
 
 const perMillion = 1e6;
 
-function counted(count: number, what: string): string {
-  return `${count} ${what}`;
-}
-
 /** Lines of text: instructions, exits by kind, memory translation, compiled code. */
 export function statisticsOf(cpu: Processor): string[] {
   const { counts, code, regions } = cpu;
   const kinds = Object.entries(exitReason)
-    .map(([name, number]) => counted(counts.exits[number] ?? 0, name));
+    .map(([name, number]) => `${counts.exits[number] ?? 0} ${name}`);
   const misses = cpu.u32(state.tlbMisses);
   const millions = (counts.instructions / perMillion).toFixed(1);
   const lines = [
@@ -20,7 +16,7 @@ export function statisticsOf(cpu: Processor): string[] {
     `exits: ${kinds.join(", ")}`,
     `helpers: ${counts.helpers}; exceptions: ${counts.faults}; interrupts: ${counts.interrupts}`,
     `translation: ${misses} TLB misses, ${counts.tlbFlushes} flushes, `
-      + counted(code.invalidations, "pages of code dropped"),
+      + `${code.invalidations} pages of code dropped`,
   ];
   if (regions === undefined) {
     return [...lines, "compiled code: none, vmm.soft.jit=false"];

@@ -1,8 +1,8 @@
 /** SYSCALL, SYSRET, SYSENTER, SYSEXIT and SWAPGS (Intel SDM 2B). */
 import type { Instruction } from "../decoder/instruction.ts";
 import { eferBits, eflags, segmentIndex, state, vector } from "../layout.ts";
+import { isCanonical } from "./execution.ts";
 import type { Processor } from "./processor.ts";
-import { isCanonical } from "./processor.ts";
 
 const rcx = 1, rdx = 2, rsp = 4, r11 = 11;
 /** Flat segments: present, with DPL; code is readable, data writable. */

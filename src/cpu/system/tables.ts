@@ -4,7 +4,8 @@ import { eflags, segmentIndex, state, vector } from "../layout.ts";
 import { requireNoUmip } from "./control.ts";
 import { GuestFault } from "./fault.ts";
 import { operandOf, readWordOperand, writeOperand, writeWordOperand } from "./operands.ts";
-import { isCanonical, type Processor } from "./processor.ts";
+import { isCanonical } from "./execution.ts";
+import type { Processor } from "./processor.ts";
 import {
   descriptorType, dplOf, isCode, isConforming, isNull, isSystem, loadLdtr, loadTaskRegister,
   readDescriptor, typeOf, type Descriptor,

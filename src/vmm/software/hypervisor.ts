@@ -3,9 +3,8 @@ import { randomFillSync } from "node:crypto";
 import { assert } from "../../base/assert.ts";
 import { attribute, segmentIndex, state } from "../../cpu/layout.ts";
 import { modelFeatures } from "../../cpu/system/features.ts";
-import {
-  Processor, type LocalApic, type MsrValue, type StopReason,
-} from "../../cpu/system/processor.ts";
+import type { LocalApic, MsrValue, StopReason } from "../../cpu/system/options.ts";
+import { Processor } from "../../cpu/system/processor.ts";
 import { CoprocessorError } from "../../devices/coprocessor-error.ts";
 import { statisticsOf } from "../../cpu/system/statistics.ts";
 import {
@@ -89,7 +88,7 @@ export class SoftVcpu implements Vcpu {
   }
 
   #reach(linear: bigint, use: (physical: number) => void): boolean {
-    const physical = this.processor.locate(linear);
+    const physical = this.processor.access.locate(linear);
     if (physical === undefined || this.processor.access.hostOf(physical) === 0) {
       return false;
     }

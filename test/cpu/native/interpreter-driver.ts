@@ -47,6 +47,11 @@ export class InterpreterDriver {
     this.#enterUserMode();
   }
 
+  /** Regions that were compiled so far. */
+  get regionsCompiled(): number {
+    return this.#cpu.regions?.counts.compiled ?? 0;
+  }
+
   #ram(address: number): number {
     return this.#cpu.map.ram + address;
   }

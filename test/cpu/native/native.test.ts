@@ -40,6 +40,8 @@ if (typeof host === "string") {
       const outcome = await compareWithHost(host, { cases, seed, float, bits, ...tier });
       assert.equal(outcome.differ, 0, `seed ${seed}: ${report(outcome)}`);
       assert.ok(outcome.cases >= cases);
+      const compiled = "compiled" in tier;
+      assert.equal(outcome.regions > cases / 2, compiled, `${outcome.regions} regions`);
       assert.ok(outcome.faults > cases / 20 && outcome.faults < cases / 2,
         `${outcome.faults} of ${outcome.cases} cases fault`);
     });

@@ -19,6 +19,8 @@ export interface Outcome {
   readonly kinds: Map<string, { count: number; first: string }>;
   /** Cases that ended in an exception. */
   faults: number;
+  /** Regions that were compiled for them. */
+  regions: number;
 }
 
 export interface Request {
@@ -53,7 +55,8 @@ export async function compareWithHost(host: NativeHost, request: Request): Promi
   const { only } = request;
   const groups = nativeRows(comparable, request.float, request.bits).filter((group) =>
     only === undefined || only.includes(group[0]?.mnemonic ?? ""));
-  const outcome: Outcome = { cases: 0, differ: 0, kinds: new Map(), faults: 0 };
+  const outcome: Outcome = { cases: 0, differ: 0, kinds: new Map(), faults: 0, regions: 0 };
+  const regionsBefore = driver.regionsCompiled;
   while (outcome.cases < request.cases && groups.length > 0) {
     const batch = makeBatch(groups, slotCount, request, random);
     // The host works on its core meanwhile.
@@ -65,6 +68,7 @@ export async function compareWithHost(host: NativeHost, request: Request): Promi
     }
     outcome.cases += batch.cases.length;
   }
+  outcome.regions = driver.regionsCompiled - regionsBefore;
   return outcome;
 }
 

@@ -1,6 +1,6 @@
 /** What INIT leaves alone, and what only power-on clears (Intel SDM 3A table 9-1). */
 import { state } from "../../../src/cpu/layout.ts";
-import { attention, type LocalApic } from "../../../src/cpu/system/processor.ts";
+import { attention, type LocalApic } from "../../../src/cpu/system/options.ts";
 import { x87StateBytes } from "../../../src/cpu/x87/state.ts";
 import { assert } from "../../support/harness.ts";
 import { assemble, assemblyTest } from "../../support/nasm.ts";

@@ -1,5 +1,6 @@
 /** A processor with RAM and nothing else, in long mode with everything mapped to itself. */
-import { Processor, type ProcessorOptions } from "../../../src/cpu/system/processor.ts";
+import type { ProcessorOptions } from "../../../src/cpu/system/options.ts";
+import { Processor } from "../../../src/cpu/system/processor.ts";
 import { segmentIndex, state } from "../../../src/cpu/layout.ts";
 
 const pml4 = 0x1000, pdpt = 0x2000;
