@@ -8,9 +8,8 @@ import type { Instruction } from "../../cpu/decoder/instruction.ts";
 import { assert } from "../../base/assert.ts";
 import { errorName } from "../../host/native.ts";
 import type { GuestMemory } from "../../fabric/memory.ts";
-import type {
-  RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus,
-} from "../hypervisor.ts";
+import type { RunResult, SegmentName, VcpuBus } from "../hypervisor.ts";
+import { KernelVcpu } from "../kernel-vcpu.ts";
 import { readMsr, writeMsr } from "../msrs.ts";
 import type { UnknownMsr } from "../unknown-msr.ts";
 import type { VmDevice } from "./device.ts";
@@ -49,9 +48,8 @@ export interface VmmVcpuEnv {
   readonly area: Uint8Array;
 }
 
-export class VmmVcpu implements Vcpu {
+export class VmmVcpu extends KernelVcpu<VmmRegisters> {
   readonly cpu: number;
-  readonly registers: VmmRegisters;
   readonly #env: VmmVcpuEnv;
   readonly #device: VmDevice;
   readonly #access: GuestAccess;
@@ -63,10 +61,10 @@ export class VmmVcpu implements Vcpu {
   #kicked = false;
 
   constructor(env: VmmVcpuEnv) {
+    super(new VmmRegisters(env.device, env.cpu));
     this.#env = env;
     this.#device = env.device;
     this.cpu = env.cpu;
-    this.registers = new VmmRegisters(env.device, env.cpu);
     this.#access = new GuestAccess(env);
     const { abi, addon } = env.device;
     this.#run = env.device.struct("vm_run").set("cpuid", env.cpu);
@@ -108,26 +106,6 @@ export class VmmVcpu implements Vcpu {
 
   kick(): void {
     this.#kicked = true;
-  }
-
-  register(name: RegisterName): bigint {
-    return this.registers.get(name);
-  }
-
-  setRegister(name: RegisterName, value: bigint): void {
-    this.registers.set(name, value);
-  }
-
-  segment(name: SegmentName): Segment {
-    return this.registers.segment(name);
-  }
-
-  setSegment(name: SegmentName, segment: Segment): void {
-    this.registers.setSegment(name, segment);
-  }
-
-  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
-    this.registers.setDescriptorTable(name, base, limit);
   }
 
   reset(): void {

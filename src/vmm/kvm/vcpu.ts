@@ -6,9 +6,8 @@
 import { constants } from "node:os";
 import { HostError } from "../../base/errors.ts";
 import { checked, errorName, type NativeAddon } from "../../host/native.ts";
-import type {
-  RegisterName, RunResult, Segment, SegmentName, Vcpu, VcpuBus,
-} from "../hypervisor.ts";
+import type { RunResult, VcpuBus } from "../hypervisor.ts";
+import { KernelVcpu } from "../kernel-vcpu.ts";
 import { readMsr, writeMsr } from "../msrs.ts";
 import type { UnknownMsr } from "../unknown-msr.ts";
 import { kvmExit, kvmFlag, kvmIoctl, kvmLayout } from "./abi.ts";
@@ -30,23 +29,22 @@ export interface KvmVcpuEnv {
   readonly unknownMsr: UnknownMsr;
 }
 
-export class KvmVcpu implements Vcpu {
+export class KvmVcpu extends KernelVcpu<KvmRegisters> {
   readonly fd: number;
   readonly #addon: NativeAddon;
   readonly #bus: VcpuBus;
   readonly #unknownMsr: UnknownMsr;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly registers: KvmRegisters;
 
   constructor({ addon, fd, area, bus, unknownMsr }: KvmVcpuEnv) {
+    super(new KvmRegisters(addon, fd));
     this.#unknownMsr = unknownMsr;
     this.fd = fd;
     this.#addon = addon;
     this.#bus = bus;
     this.#bytes = area;
     this.#view = new DataView(area.buffer, area.byteOffset, area.length);
-    this.registers = new KvmRegisters(addon, fd);
   }
 
   run(_budget: number, lengthNs: number): RunResult {
@@ -66,26 +64,6 @@ export class KvmVcpu implements Vcpu {
 
   kick(): void {
     this.#bytes[run.immediate_exit] = 1;
-  }
-
-  register(name: RegisterName): bigint {
-    return this.registers.get(name);
-  }
-
-  setRegister(name: RegisterName, value: bigint): void {
-    this.registers.set(name, value);
-  }
-
-  segment(name: SegmentName): Segment {
-    return this.registers.segment(name);
-  }
-
-  setSegment(name: SegmentName, segment: Segment): void {
-    this.registers.setSegment(name, segment);
-  }
-
-  setDescriptorTable(name: "gdtr" | "idtr", base: bigint, limit: number): void {
-    this.registers.setDescriptorTable(name, base, limit);
   }
 
   /** The VM resets its vCPUs together with its interrupt controllers. */
