@@ -2,11 +2,10 @@
  * Packed virtqueues (VIRTIO 1.2 §2.8): one ring of descriptors that both sides write. Everything
  * read here was written by the guest: chains are bounded by the ring and by the table.
  */
-import { assert } from "../../base/assert.ts";
 import { gpa } from "../../base/units.ts";
 import type { GuestMemory } from "../../fabric/memory.ts";
 import { struct, u16, u32, u64 } from "../../fabric/struct.ts";
-import { areaAddress, type ChainTable, type QueueState, type Ring } from "./ring.ts";
+import { areaAddress, ringViews, type ChainTable, type QueueState, type Ring } from "./ring.ts";
 
 const descriptor = struct({ address: u64, length: u32, id: u16, flags: u16 });
 const flag = { next: 1, write: 2, indirect: 4, available: 1 << 7, used: 1 << 15 } as const;
@@ -40,11 +39,10 @@ export class PackedRing implements Ring {
   eventIndex = false;
 
   constructor(memory: GuestMemory, state: QueueState) {
-    assert(memory.base % 8 === 0, "RAM is aligned");
-    const bytes = memory.lowBytes + memory.highBytes;
+    const { view, words } = ringViews(memory);
     this.#memory = memory;
-    this.#view = new DataView(memory.buffer, memory.base, bytes);
-    this.#words = new Uint16Array(memory.buffer, memory.base, bytes / 2);
+    this.#view = view;
+    this.#words = words;
     this.#state = state;
   }
 

@@ -3,6 +3,9 @@
  * chain, typed arrays by column: a request allocates nothing (`bench/virtqueue.ts`).
  */
 
+import { assert } from "../../base/assert.ts";
+import type { GuestMemory } from "../../fabric/memory.ts";
+
 /** Where a guest put the three parts of a queue, and how far both sides have come. */
 export interface QueueState {
   [key: string]: unknown;
@@ -21,6 +24,16 @@ export interface QueueState {
 /** Address of the descriptors (0), the driver's area (1) or the device's (2). */
 export function areaAddress({ addresses }: QueueState, index: number): number {
   return (addresses[index * 2 + 1] ?? 0) * 2 ** 32 + (addresses[index * 2] ?? 0);
+}
+
+/** RAM as rings are read: by bytes, and by words for indexes that both sides write. */
+export function ringViews(memory: GuestMemory): { view: DataView; words: Uint16Array } {
+  assert(memory.base % 8 === 0, "RAM is aligned");
+  const bytes = memory.lowBytes + memory.highBytes;
+  return {
+    view: new DataView(memory.buffer, memory.base, bytes),
+    words: new Uint16Array(memory.buffer, memory.base, bytes / 2),
+  };
 }
 
 export interface Ring {
