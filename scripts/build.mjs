@@ -58,6 +58,17 @@ export function compile(say) {
   utimesSync(stamp, started, started); // What changes while it compiles is compiled next time.
 }
 
+/** Sets up, builds the addon, and runs one compiled program of tests; its status becomes ours. */
+export function runWithAddon(...program) {
+  const say = (message) => console.log(`== ${message}`);
+  installPackages(say);
+  compile(say);
+  const node = (...words) =>
+    spawnSync(process.execPath, words, { cwd: root, stdio: "inherit" }).status ?? 1;
+  process.exitCode = node(join(root, "scripts", "build-addon.mjs"))
+    || node("--enable-source-maps", join(root, "dist", "test", ...program));
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   compile((message) => console.log(`== ${message}`));
 }
