@@ -4,10 +4,11 @@ import { openRawFile } from "../../../src/backends/block/raw-file.ts";
 import type { RawFileOptions } from "../../../src/backends/block/raw-file.ts";
 import { readSectorSize } from "../../../src/backends/block/sector-size.ts";
 import { testFolder } from "../../support/folder.ts";
-import { assert, randomSource, seed, skipTest, test } from "../../support/harness.ts";
+import { assert, randomSource, seed, test } from "../../support/harness.ts";
 
 const folder = testFolder();
 const key = "pci.0.3.0";
+const nobody = 65534;
 
 function refusal(options: Omit<RawFileOptions, "key">): string {
   try {
@@ -125,17 +126,25 @@ test("a missing file, a directory and an empty name are refused with key and val
   assert.equal(refusal({ path: "" }), "pci.0.3.0.path=\"\": names no file");
 });
 
-if (process.getuid?.() === 0) {
-  skipTest("a file that may only be read is opened read-only", "root may write everything");
-} else {
-  test("a file that may only be read is opened read-only", () => {
-    const path = folder.put("sealed.img", new Uint8Array(512));
-    chmodSync(path, 0o400);
+test("a file that may only be read is opened read-only", () => {
+  const path = folder.put("sealed.img", new Uint8Array(512));
+  chmodSync(path, 0o444);
+  chmodSync(folder.path, 0o755);
+  // Root may write everything, so it is nobody for a moment.
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) {
+    process.seteuid?.(nobody);
+  }
+  try {
     const disk = openRawFile({ key, path });
     assert.equal(disk.readOnly, true);
     disk.close();
-  });
-}
+  } finally {
+    if (isRoot) {
+      process.seteuid?.(0);
+    }
+  }
+});
 
 test("a running program, which nobody may write, is opened read-only", () => {
   const disk = openRawFile({ key, path: process.execPath }); // ETXTBSY, for root too.
