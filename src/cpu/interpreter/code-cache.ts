@@ -159,9 +159,14 @@ export class CodeCache {
     return known !== 0 ? known : this.#decodeRun(page, offset);
   }
 
-  /** True when `bytes` of arena are left; flushes and says false otherwise. */
+  /** Another run can be decoded without a flush. */
+  get isRoomy(): boolean {
+    return this.#nextMicroOp + runBytesMax + singleBytes <= this.#map.microOpsEnd;
+  }
+
+  /** True when another run can be decoded; flushes and says false otherwise. */
   hasRoom(): boolean {
-    if (this.#nextMicroOp + runBytesMax + singleBytes <= this.#map.microOpsEnd) {
+    if (this.isRoomy) {
       return true;
     }
     this.flush();

@@ -224,7 +224,11 @@ export class RegionSet {
 
   /** Makes the micro-op at a place enter the region. */
   #enterAt(live: LiveRegion, page: CodePage, place: number, entry: number): void {
-    const micro = this.#options.code.microOpAt(page, place - pageOf(place));
+    const { code } = this.#options;
+    if (!code.isRoomy) {
+      return; // To make room would drop this region too.
+    }
+    const micro = code.microOpAt(page, place - pageOf(place));
     if (micro === 0) {
       return;
     }

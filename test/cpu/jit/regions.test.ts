@@ -172,6 +172,41 @@ test("REP strings, forwards, backwards and over pages", () => {
   assert.ok(cpu.gpr(rdi) !== 0n && cpu.gpr(rsi) !== 0n);
 });
 
+test("a region with many entries finds the room for micro-ops nearly gone", () => {
+  const calls = 18, nops = 19, calleeAt = 0x30000, scratchAt = 0x50000, runBytes = 64;
+  const body = Array.from({ length: calls }, () =>
+    [...Array.from({ length: nops }, () => 0x90), 0xff, 0xd3]).flat(); // … call *rbx
+  const { cpu, ram } = machine(eager, [...body, halt]);
+  ram[calleeAt] = 0xc3;
+  ram.fill(0x90, scratchAt, scratchAt + 0x1000);
+  /** Decodes runs of one length, until there is no room or as often as is said; counts them. */
+  const fill = (runs = Infinity): number => {
+    let count = 0;
+    for (; count < runs && cpu.code.isRoomy; count += 1) {
+      const offset = 0xfc0 - (count % 64) * runBytes; // From the end, so that none meets another.
+      if (offset === 0xfc0) {
+        cpu.access.writePhysical(scratchAt, Uint8Array.of(0x90));
+      }
+      cpu.code.microOpAt(cpu.code.page(cpu.map.ram + scratchAt, { bits: 64, stackBits: 64 }),
+        offset);
+    }
+    return count;
+  };
+  const all = fill();
+  for (let spare = 0; spare < 8; spare += 1) {
+    cpu.code.flush();
+    fill(all - spare);
+    const before = cpu.regions?.counts.compiled ?? 0;
+    cpu.setGpr(rbx, BigInt(calleeAt));
+    cpu.setGpr(rsp, BigInt(stackTop));
+    cpu.rip = BigInt(codeAt);
+    assert.equal(cpu.run(10_000), "halt");
+    cpu.reset();
+    enterLongMode({ cpu, ram, view: new DataView(ram.buffer, ram.byteOffset), accesses: [] });
+    assert.ok((cpu.regions?.counts.compiled ?? 0) > before);
+  }
+});
+
 /** Regions of the test of growth; `npm run test:oracle -- regions` compiles 50,000. */
 const regionCount = Number(process.env["TSBHYVE_REGIONS"] ?? 6000);
 
