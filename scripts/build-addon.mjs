@@ -6,12 +6,12 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { installPackages, root } from "./build.mjs";
 
-/** What gyp calls this system, and how the C++ library is linked: into the addon where it can be,
+/** What gyp calls this system, and how the C++ linkedTo is linked: into the addon where it can be,
  * so that one binary serves every distribution. */
-const { system, library } = {
-  linux: { system: "linux", library: ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-lm"] },
-  freebsd: { system: "freebsd", library: ["-lc++"] },
-  sunos: { system: "solaris", library: ["-lstdc++"] },
+const { system, linkedTo } = {
+  linux: { system: "linux", linkedTo: ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-lm"] },
+  freebsd: { system: "freebsd", linkedTo: ["-lc++"] },
+  sunos: { system: "solaris", linkedTo: ["-lstdc++"] },
 }[process.platform] ?? {};
 
 /** What binding.gyp lists for this platform, so that it is listed once. */
@@ -30,7 +30,7 @@ function commandLine(output) {
     require("node-api-headers").include_dir].map((folder) => `-I${folder.replaceAll("\"", "")}`);
   return [...cflags, "-shared", "-fPIC", "-s", "-pthread", ...includes,
     ...defines.map((each) => `-D${each}`), "-o", output, ...sources, ...libraries,
-    "-static-libgcc", ...library];
+    "-static-libgcc", ...linkedTo];
 }
 
 const prebuild = process.argv.includes("--prebuild");

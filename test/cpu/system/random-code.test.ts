@@ -6,10 +6,11 @@ import { enterLongMode, testMachine } from "./machine-code.ts";
 import { runRandomCode } from "./random-code.ts";
 
 test(`random code at CPL 0 never harms the host (seed ${seed})`, () => {
-  const count = 20;
-  const { programs, decoded } = runRandomCode(300, seed, count);
+  const count = 40;
+  const { programs, decoded, regions } = runRandomCode(300, seed, count);
   assert.equal(programs, count, "all of them ran");
   assert.ok(decoded > 1000, "it decoded");
+  assert.ok(regions > 5, `${regions} regions were compiled`);
 });
 
 test("a handler that faults at its first instruction does not hold the run loop", () => {

@@ -55,12 +55,15 @@ function start(machine: TestMachine, next: () => number): void {
  * as no processor would. */
 export function runRandomCode(
   seconds: number, seed: number, programsMax = Infinity,
-): { programs: number; decoded: number } {
+): { programs: number; decoded: number; regions: number } {
   const next = randomSource(seed);
-  const machine = testMachine();
+  // Every other program is compiled from its first branch on.
+  const machines = [testMachine({ jit: "off" }), testMachine({ jit: { threshold: 1 } })];
   const end = performance.now() + seconds * 1000;
   let programs = 0;
   while (performance.now() < end && programs < programsMax) {
+    const machine = machines[programs % 2];
+    assert.ok(machine);
     fill(machine, next);
     start(machine, next);
     for (let slice = 0; slice < 4; slice += 1) {
@@ -72,5 +75,10 @@ export function runRandomCode(
     }
     programs += 1;
   }
-  return { programs, decoded: machine.cpu.code.decodedInstructions };
+  const sum = (count: (cpu: TestMachine["cpu"]) => number) =>
+    machines.reduce((total, { cpu }) => total + count(cpu), 0);
+  return {
+    programs, decoded: sum((cpu) => cpu.code.decodedInstructions),
+    regions: sum((cpu) => cpu.regions?.counts.compiled ?? 0),
+  };
 }

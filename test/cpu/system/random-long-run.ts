@@ -11,6 +11,6 @@ const seconds = Number(values.seconds), seed = Number(values.seed);
 
 process.exitCode = 1; // Whatever ends the process before its time.
 console.log(`random code at CPL 0 for ${seconds} s, seed ${seed}`);
-const { programs, decoded } = runRandomCode(seconds, seed, Number(values.cases));
-console.log(`${programs} programs, ${decoded} instructions decoded`);
-process.exitCode = programs > 0 && decoded > 0 ? 0 : 1;
+const { programs, decoded, regions } = runRandomCode(seconds, seed, Number(values.cases));
+console.log(`${programs} programs, ${decoded} instructions decoded, ${regions} regions`);
+process.exitCode = programs > 0 && decoded > 0 && regions > 0 ? 0 : 1;
