@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { installPackages, root } from "./build.mjs";
 
-/** What gyp calls this system, and how the C++ linkedTo is linked: into the addon where it can be,
+/** What gyp calls this system, and how the C++ library is linked: into the addon where it can be,
  * so that one binary serves every distribution. */
 const { system, linkedTo } = {
   linux: { system: "linux", linkedTo: ["-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-lm"] },
